@@ -14,12 +14,16 @@ CURRICULUM = ("stages.zero.rollout.curriculum=0.5", "stages.zero.rollout.curricu
 """Half of the questions hang on what earlier ones came to."""
 
 
+ADAPTER = ("stages.zero.adapter.rank=4",)
+
+
+@pytest.mark.parametrize("overrides", [pytest.param(CURRICULUM, id="all-weights"), pytest.param(ADAPTER, id="adapter")])
 @pytest.mark.parametrize(
     "kills", [pytest.param(4, id="4-kills"), pytest.param(30, id="30-kills", marks=pytest.mark.slow)]
 )
-def test_killed_and_resumed_equals_undisturbed(tmp_path: Path, kills: int) -> None:
+def test_killed_and_resumed_equals_undisturbed(tmp_path: Path, kills: int, overrides: tuple[str, ...]) -> None:
     recipe = write_recipe(tmp_path)
-    resumed = fingerprints(survive(recipe, tmp_path, kills, seed=kills, overrides=CURRICULUM))
+    resumed = fingerprints(survive(recipe, tmp_path, kills, seed=kills, overrides=overrides))
     straight = fingerprints(tmp_path / "timed")
     assert any(name.endswith("model.safetensors") for name in straight)
     assert resumed == straight

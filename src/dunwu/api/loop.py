@@ -228,7 +228,7 @@ def open_loop(
         loop = Loop(
             stage,
             engine=engine,
-            trainer=executor.build_policy_trainer(stage, loaded, algorithm),
+            trainer=executor.build_policy_trainer(stage, loaded, algorithm, seed=derive_seed(seed, "loop", "adapter")),
             grader=grader,
             algorithm=algorithm,
             template=Template(stage.prompt, loaded.tokenizer),

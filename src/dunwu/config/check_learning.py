@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from dunwu.config.check_helpers import is_changed
 from dunwu.config.issues import Issue
-from dunwu.config.schema import OptimizerSpec, RLStage
+from dunwu.config.schema import AdapterSpec, OptimizerSpec, RLStage
 
 
 def check_algorithm(stage: RLStage) -> Iterator[Issue]:
@@ -45,6 +45,19 @@ def check_algorithm(stage: RLStage) -> Iterator[Issue]:
     if algorithm.overlong_buffer >= stage.rollout.max_new_tokens:
         text = f"{algorithm.overlong_buffer} tokens are not fewer than max_new_tokens = {stage.rollout.max_new_tokens}"
         yield Issue("algorithm.overlong_buffer", text)
+
+
+def check_adapter(adapter: AdapterSpec | None, optimizers: Mapping[str, OptimizerSpec]) -> Iterator[Issue]:
+    """Check that what updates an adapter is made for it.
+
+    Args:
+        adapter: None: all weights learn.
+        optimizers: by their fields.
+    """
+    for field, optimizer in optimizers.items():
+        if adapter and optimizer.name == "muon":
+            text = "muon is for whole matrices, and the two of an adapter are factors of one: use adamw"
+            yield Issue(f"{field}.name", text)
 
 
 def check_betas(optimizer: OptimizerSpec) -> Iterator[Issue]:

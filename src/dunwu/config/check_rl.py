@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from dunwu.config.check_amounts import check_completions
-from dunwu.config.check_learning import check_algorithm, check_optimizer
+from dunwu.config.check_learning import check_adapter, check_algorithm, check_optimizer
 from dunwu.config.check_models import check_judges
 from dunwu.config.check_rewards import check_reward
 from dunwu.config.check_tasks import check_sets, check_unread
@@ -30,6 +30,8 @@ def check_rl(stage: RLStage, upstream: Upstream) -> Iterator[Issue]:
     yield from check_reward(stage)
     yield from check_algorithm(stage)
     yield from check_optimizer(stage.optimizer, stage.steps)
+    optimizers = {"optimizer": stage.optimizer} | ({"value.optimizer": stage.value.optimizer} if stage.value else {})
+    yield from check_adapter(stage.adapter, optimizers)
     yield from _check_evaluation(stage, upstream)
     yield from check_judges(stage.reward.models, "reward.models", upstream)
 

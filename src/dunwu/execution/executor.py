@@ -63,33 +63,49 @@ class Executor(Protocol):
         """Return the engine of a model behind a server; nothing is asked yet."""
 
     def build_policy_trainer(
-        self, stage: RLStage, policy: Policy, algorithm: Algorithm, *, value_network: Policy | None = None
+        self, stage: RLStage, policy: Policy, algorithm: Algorithm, *, seed: int, value_network: Policy | None = None
     ) -> Trainer:
         """Build the trainer of a stage of reinforcement learning.
 
         Args:
             stage: the recipe's.
-            policy: updated in place.
+            policy: updated in place, or frozen beside an adapter.
             algorithm: the loss.
+            seed: of an adapter's first weights.
             value_network: PPO's, from ``open_scorer``; updated in step with the policy.
+
+        Raises:
+            UserError: the model cannot have the stage's adapter, or the package that makes it is not there.
         """
 
-    def build_supervised_trainer(self, stage: SFTStage, policy: Policy, *, total_steps: int) -> SupervisedTrainer:
+    def build_supervised_trainer(
+        self, stage: SFTStage, policy: Policy, *, total_steps: int, seed: int
+    ) -> SupervisedTrainer:
         """Build the trainer of a stage over conversations.
 
         Args:
             stage: the recipe's.
-            policy: updated in place.
+            policy: updated in place, or frozen beside an adapter.
             total_steps: updates of the whole stage, for the schedule.
+            seed: of an adapter's first weights.
+
+        Raises:
+            UserError: see ``build_policy_trainer``.
         """
 
-    def build_reward_trainer(self, stage: RewardModelStage, scorer: Policy, *, total_steps: int) -> RewardTrainer:
+    def build_reward_trainer(
+        self, stage: RewardModelStage, scorer: Policy, *, total_steps: int, seed: int
+    ) -> RewardTrainer:
         """Build the trainer of a reward model.
 
         Args:
             stage: the recipe's.
-            scorer: updated in place.
+            scorer: updated in place, or frozen beside an adapter.
             total_steps: updates of the whole stage, for the schedule.
+            seed: of an adapter's first weights.
+
+        Raises:
+            UserError: see ``build_policy_trainer``.
         """
 
 

@@ -15,6 +15,7 @@ from dunwu.machine import usable_cores
 from dunwu.models.load import Policy
 from dunwu.rollout.engine import Engine, EngineBuilder
 from dunwu.rollout.remote.engine import EndpointEngine
+from dunwu.rollout.seeds import derive_seed
 from dunwu.training.critic import Critic
 from dunwu.training.reward import RewardTrainer
 from dunwu.training.supervised import SupervisedTrainer
@@ -59,12 +60,19 @@ class LocalExecutor:
         return EndpointEngine(server, "server")
 
     def build_policy_trainer(
-        self, stage: RLStage, policy: Policy, algorithm: Algorithm, *, value_network: Policy | None = None
+        self, stage: RLStage, policy: Policy, algorithm: Algorithm, *, seed: int, value_network: Policy | None = None
     ) -> Trainer:
         """See ``Executor.build_policy_trainer``."""
         critic = None
         if stage.value and value_network:
-            critic = Critic(value_network, stage.value, stage.update, total_steps=stage.steps)
+            critic = Critic(
+                value_network,
+                stage.value,
+                stage.update,
+                total_steps=stage.steps,
+                adapter=stage.adapter,
+                seed=derive_seed(seed, "value network"),
+            )
         return PolicyTrainer(
             policy,
             algorithm,
@@ -73,15 +81,25 @@ class LocalExecutor:
             temperature=stage.rollout.temperature,
             total_steps=stage.steps,
             critic=critic,
+            adapter=stage.adapter,
+            seed=seed,
         )
 
-    def build_supervised_trainer(self, stage: SFTStage, policy: Policy, *, total_steps: int) -> SupervisedTrainer:
+    def build_supervised_trainer(
+        self, stage: SFTStage, policy: Policy, *, total_steps: int, seed: int
+    ) -> SupervisedTrainer:
         """See ``Executor.build_supervised_trainer``."""
-        return SupervisedTrainer(policy, stage.optimizer, stage.update, total_steps=total_steps)
+        return SupervisedTrainer(
+            policy, stage.optimizer, stage.update, total_steps=total_steps, adapter=stage.adapter, seed=seed
+        )
 
-    def build_reward_trainer(self, stage: RewardModelStage, scorer: Policy, *, total_steps: int) -> RewardTrainer:
+    def build_reward_trainer(
+        self, stage: RewardModelStage, scorer: Policy, *, total_steps: int, seed: int
+    ) -> RewardTrainer:
         """See ``Executor.build_reward_trainer``."""
-        return RewardTrainer(scorer, stage.optimizer, stage.update, total_steps=total_steps)
+        return RewardTrainer(
+            scorer, stage.optimizer, stage.update, total_steps=total_steps, adapter=stage.adapter, seed=seed
+        )
 
 
 def use_threads(count: int) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from dunwu.config.check_rl import check_rl
 from dunwu.config.schema import RLStage
 from dunwu.config.stage_kind import StageKind
+from dunwu.planning.adapter import check_rank, describe_adapter
 from dunwu.planning.batches import count_batches
 from dunwu.planning.estimate import estimate_judge_hours, estimate_rl_hours, estimate_rl_memory
 from dunwu.planning.stage_plan import PlanContext, StagePlan, check_context, plan_stage
@@ -34,7 +35,11 @@ def plan_rl(stage: RLStage, context: PlanContext) -> StagePlan:
         hours=hours,
         steps=stage.steps,
         batches=counts,
-        issues=check_context("rollout.max_new_tokens", stage.prompt.max_tokens, longest, [shape]),
+        details=describe_adapter(stage.adapter, stage.optimizer, shape),
+        issues=[
+            *check_context("rollout.max_new_tokens", stage.prompt.max_tokens, longest, [shape]),
+            *check_rank(stage.adapter, shape),
+        ],
     )
 
 

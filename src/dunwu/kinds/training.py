@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from dunwu.config.check_amounts import check_weights
 from dunwu.config.check_helpers import check_helper, is_changed
-from dunwu.config.check_learning import check_betas, check_optimizer
+from dunwu.config.check_learning import check_adapter, check_betas, check_optimizer
 from dunwu.config.check_tasks import CORPORA
 from dunwu.config.issues import Issue
-from dunwu.config.schema import DataStage, PretrainStage, RewardModelStage, SFTStage
+from dunwu.config.schema import PretrainStage, RewardModelStage, SFTStage
 from dunwu.config.stage_kind import StageKind, Upstream
 from dunwu.errors import did_you_mean
 from dunwu.models.shape import shape_from_spec
+from dunwu.planning.adapter import check_rank, describe_adapter
 from dunwu.planning.estimate import (
     estimate_pretrain_hours,
     estimate_pretrain_memory,
@@ -55,11 +56,13 @@ def check_pretrain(stage: PretrainStage, upstream: Upstream) -> Iterator[Issue]:
 def check_sft(stage: SFTStage, upstream: Upstream) -> Iterator[Issue]:
     """Check the optimizer."""
     yield from check_betas(stage.optimizer)
+    yield from check_adapter(stage.adapter, {"optimizer": stage.optimizer})
 
 
 def check_reward_model(stage: RewardModelStage, upstream: Upstream) -> Iterator[Issue]:
     """Check the optimizer, and that nothing is said of pairs where there are verdicts."""
     yield from check_betas(stage.optimizer)
+    yield from check_adapter(stage.adapter, {"optimizer": stage.optimizer})
     for field in ("judge", "margin", "balance_lengths"):
         if stage.learn_from == "verdicts" and is_changed(stage, field):
             yield Issue(field, "is for pairs, and learn_from is verdicts")
@@ -80,7 +83,7 @@ def plan_pretrain(stage: PretrainStage, context: PlanContext) -> StagePlan:
     )
 
 
-def plan_training(stage: DataStage, context: PlanContext) -> StagePlan:
+def plan_training(stage: SFTStage | RewardModelStage, context: PlanContext) -> StagePlan:
     """Estimate epochs over texts. Where the volume of a source is not known, neither are updates and hours."""
     shape, learnt = context.find_shape(stage.from_), 1 - stage.held_out_share
     volumes = [estimate_volume(source, context.recipe) for source in stage.data]
@@ -101,7 +104,9 @@ def plan_training(stage: DataStage, context: PlanContext) -> StagePlan:
         details={
             "reads": f"{' + '.join(stage.data)}, {rows:,.0f} texts at most" if counted else " + ".join(stage.data),
             "epochs": f"{stage.epochs}, {stage.batch:,} texts an update, of {stage.max_tokens:,} tokens at most",
+            **describe_adapter(stage.adapter, stage.optimizer, shape),
         },
+        issues=check_rank(stage.adapter, shape),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dunwu.config.schema import DataStage, RLStage
 from dunwu.models.shape import ModelShape
 
 PARALLEL_UP_TO = 20_000_000
@@ -11,6 +12,18 @@ PARALLEL_UP_TO = 20_000_000
 def count_forward_flops(shape: ModelShape, length: float) -> float:
     """Count the FLOPs of one token's forward pass in a sequence of ``length`` tokens."""
     return 2 * shape.active + 4 * shape.layers * shape.attention * length / 2
+
+
+def count_training_passes(stage: RLStage | DataStage) -> int:
+    """Count the forward passes that learning from a token once is worth: three, four with gradient checkpointing.
+
+    The backward pass is worth two: the gradients of the states, and those of the matrices. With an adapter the matrices
+    have none; what the adapter itself takes, a few in a hundred, is not counted.
+
+    Args:
+        stage: the recipe's.
+    """
+    return 3 - (stage.adapter is not None) + stage.update.gradient_checkpointing
 
 
 def count_worker_threads(parameters: int, threads: int, max_sequences: int) -> int:

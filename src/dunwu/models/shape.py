@@ -35,6 +35,18 @@ class ModelShape:
     vocabulary: int
     max_positions: int
 
+    @property
+    def linear_layers(self) -> tuple[tuple[int, int], ...]:
+        """Rows and columns of one block's matrices, of attention and of the gated MLP."""
+        keys = self.kv_values // (2 * self.layers)
+        wide = (self.attention, keys, keys, self.intermediate, self.intermediate)  # q, k, v, gate, up
+        narrow = (self.attention, self.intermediate)  # o, down
+        return (*((side, self.hidden) for side in wide), *((self.hidden, side) for side in narrow))
+
+    def count_adapter(self, rank: int) -> int:
+        """Count the numbers of an adapter: ``rank`` for each row and each column of every linear layer."""
+        return self.layers * rank * sum(map(sum, self.linear_layers))
+
 
 PUBLISHED = {
     # Embedding, 24 x (attention with biases on q, k, v; gated MLP; two norms), last norm; tied output.

@@ -9,14 +9,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dunwu.config.schema import RLStage
-from dunwu.models.flops import count_forward_flops
+from dunwu.models.flops import count_forward_flops, count_training_passes
 from dunwu.models.shape import ModelShape, shape_from_config
 from dunwu.pipeline.judges.reward_model import RewardModel
 from dunwu.runs import Cost, StageWriter
 from dunwu.types import ScoredGroup
-
-BACKWARD = 2
-"""Forward passes that a backward pass is worth."""
 
 
 class CostLedger:
@@ -32,16 +29,15 @@ class CostLedger:
         self._store = store
         self._shape: ModelShape | None = None if model is None else shape_from_config(model.config.to_dict())
 
-    def record_training(self, step: int, seconds: float, lengths: Sequence[int], *, recomputed: bool) -> None:
+    def record_training(self, step: int, seconds: float, lengths: Sequence[int], *, passes: int) -> None:
         """Record an update.
 
         Args:
             step: updates done with it.
             seconds: what it took.
             lengths: tokens of each sequence.
-            recomputed: activations were made again instead of kept.
+            passes: forward passes that learning from a token is worth.
         """
-        passes = 1 + BACKWARD + recomputed
         flops = passes * self._flops(sum(lengths), len(lengths))
         self._store.append_costs(step, {"training": Cost(seconds, sum(lengths), flops)})
 
@@ -110,7 +106,7 @@ class CostLedger:
         algorithm, update = stage.algorithm, stage.update
         forwards = int(stage.computes_old_logprobs) + (algorithm.kl_coefficient > 0) + (stage.value is not None)
         networks = 1 + (stage.value is not None)
-        passes = networks * update.epochs * (1 + BACKWARD + update.gradient_checkpointing)
+        passes = networks * update.epochs * count_training_passes(stage)
         written_flops, one = one, one * (1 + replayed / max(1, tokens))
         tokens += replayed
         self._store.append_costs(

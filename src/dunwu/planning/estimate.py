@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
-from dunwu.config.schema import AnsweringStage, DataStage, EvalStage, HardwareSpec, PretrainStage, RLStage
-from dunwu.models.flops import count_forward_flops
+from dunwu.config.schema import AdapterSpec, AnsweringStage, DataStage, EvalStage, HardwareSpec, PretrainStage, RLStage
+from dunwu.models.flops import count_forward_flops, count_training_passes
 from dunwu.models.shape import ModelShape
 from dunwu.planning.batches import Batches
 
@@ -74,11 +75,13 @@ def estimate_rl_memory(
 ) -> Memory:
     """Memory of an RL stage whose longest sequence, prompt and completion, has ``context`` tokens.
 
-    With N parameters of b bytes, and the recipe's fields by name:
+    With N parameters of b bytes, of which L learn, and the recipe's fields by name. L is N, or A, the numbers of an
+    adapter, which come to the weights:
 
-        weights, gradients   N b each
-        optimizer            8 N (two fp32 moments; Muon keeps one); in bfloat16 8 N more (fp32 weights, gradients)
-        reference            N b, where kl_coefficient > 0
+        weights              N b, and A b
+        gradients            L b
+        optimizer            8 L (two fp32 moments; Muon keeps one); in bfloat16 8 L more (fp32 weights, gradients)
+        reference            N b, where kl_coefficient > 0; with an adapter A b, where it moves, for the base is there
         critic               as weights, gradients and optimizer, where there is a value network
         reward_models        N b of each of the ``judges``
         engine               N b, for each of the ``engines``, which have their own copies
@@ -87,16 +90,17 @@ def estimate_rl_memory(
         activations          see ``_activations``, for tokens_per_microbatch tokens (at least one sequence)
     """
     size = BYTES[stage.model.dtype]
-    weights = shape.parameters * size
     tokens = max(stage.update.tokens_per_microbatch, context)
+    learning = _learning(shape, size, stage.adapter)
+    reference = learning.gradients if stage.reference_every or not stage.adapter else 0
     return Memory(
-        weights=weights,
-        gradients=weights,
-        optimizer=_optimizer(shape, size),
-        reference=weights if stage.algorithm.kl_coefficient > 0 else 0,
-        critic=2 * weights + _optimizer(shape, size) if stage.value else 0,
+        weights=learning.weights,
+        gradients=learning.gradients,
+        optimizer=learning.optimizer,
+        reference=reference if stage.algorithm.kl_coefficient > 0 else 0,
+        critic=sum(learning) if stage.value else 0,
         reward_models=sum(judge.parameters for judge in judges) * size,
-        engine=weights * engines,
+        engine=shape.parameters * size * engines,
         kv_cache=stage.rollout.max_sequences * context * shape.kv_values * size,
         logits=3 * stage.update.logprob_chunk * shape.vocabulary * 4,
         activations=_activations(shape, tokens, size, checkpointing=stage.update.gradient_checkpointing),
@@ -106,12 +110,9 @@ def estimate_rl_memory(
 def estimate_pretrain_memory(stage: PretrainStage, shape: ModelShape) -> Memory:
     """Memory of pre-training: as ``rl_memory``, without reference, engine and cache, and with the logits of a batch."""
     size = BYTES[stage.model.dtype]
-    weights = shape.parameters * size
     tokens = stage.batch_sequences * stage.sequence_length
     return Memory(
-        weights=weights,
-        gradients=weights,
-        optimizer=_optimizer(shape, size),
+        **_learning(shape, size)._asdict(),
         logits=3 * tokens * shape.vocabulary * 4,
         activations=_activations(shape, tokens, size, checkpointing=False),
     )
@@ -120,12 +121,9 @@ def estimate_pretrain_memory(stage: PretrainStage, shape: ModelShape) -> Memory:
 def estimate_supervised_memory(stage: DataStage, shape: ModelShape) -> Memory:
     """Memory of supervised training: as ``rl_memory``, without reference, engine and cache."""
     size = BYTES[stage.model.dtype]
-    weights = shape.parameters * size
     checkpointing = stage.update.gradient_checkpointing
     return Memory(
-        weights=weights,
-        gradients=weights,
-        optimizer=_optimizer(shape, size),
+        **_learning(shape, size, stage.adapter)._asdict(),
         logits=3 * stage.update.logprob_chunk * shape.vocabulary * 4,
         activations=_activations(shape, stage.update.tokens_per_microbatch, size, checkpointing=checkpointing),
     )
@@ -154,8 +152,20 @@ def estimate_eval_memory(
     )
 
 
-def _optimizer(shape: ModelShape, size: int) -> int:
-    return shape.parameters * (8 if size == BYTES["float32"] else 16)
+class _Learning(NamedTuple):
+    """Bytes of a model that learns."""
+
+    weights: int
+    gradients: int
+    optimizer: int
+
+
+def _learning(shape: ModelShape, size: int, adapter: AdapterSpec | None = None) -> _Learning:
+    """Count the bytes of a model whose weights have ``size`` bytes; see ``estimate_rl_memory``."""
+    added = shape.count_adapter(adapter.rank) if adapter else 0
+    learned = added if adapter else shape.parameters
+    moments = 8 if size == BYTES["float32"] else 16
+    return _Learning((shape.parameters + added) * size, learned * size, learned * moments)
 
 
 def _activations(shape: ModelShape, tokens: int, size: int, *, checkpointing: bool) -> int:
@@ -177,17 +187,16 @@ def estimate_rl_hours(stage: RLStage, shape: ModelShape, counts: Batches, hardwa
 
     Forward pass of a token at position t: 2 x active + 4 x layers x attention x t FLOPs; t is on average half of the
     sequence. Generating: the group's prompt once, each new token once. Training: passes over prompt and completion,
-    3 for each epoch (4 with checkpointing), 1 for old log-probabilities where they take a pass of their own
-    (``RLStage.computes_old_logprobs``), 1 for a reference where kl_coefficient > 0. A value network costs as much again
-    as the policy's passes (one for the values of the old network), and what is replayed costs passes but is not
-    generated.
+    3 for each epoch (2 with an adapter, and 1 more with checkpointing), 1 for old log-probabilities where they take a
+    pass of their own (``RLStage.computes_old_logprobs``), 1 for a reference where kl_coefficient > 0. A value network
+    costs as much again as the policy's passes (one for the values of the old network), and what is replayed costs
+    passes but is not generated.
     """
     device, prompt, share = DEVICES[hardware.device], stage.prompt.max_tokens, hardware.length_share
-    passes = stage.update.epochs * (4 if stage.update.gradient_checkpointing else 3)
-    passes += stage.computes_old_logprobs
-    passes += stage.algorithm.kl_coefficient > 0
+    learning = stage.update.epochs * count_training_passes(stage)
+    passes = learning + stage.computes_old_logprobs + (stage.algorithm.kl_coefficient > 0)
     if stage.value:
-        passes += 1 + stage.update.epochs * (4 if stage.update.gradient_checkpointing else 3)
+        passes += 1 + learning
     replayed = 1.0 + (stage.replay.share if stage.replay else 0.0)
     seconds = 0.0
     for phase in counts.contexts:
@@ -259,8 +268,8 @@ def estimate_pretrain_hours(stage: PretrainStage, shape: ModelShape, hardware: H
 def estimate_supervised_hours(stage: DataStage, shape: ModelShape, tokens: float, hardware: HardwareSpec) -> float:
     """Estimate the device hours of supervised training.
 
-    A token takes three forward passes' worth (four with checkpointing), as if every conversation had ``max_tokens`` or
-    a thousand tokens, whichever is less.
+    A token takes three forward passes' worth (two with an adapter, and one more with checkpointing), as if every
+    conversation had ``max_tokens`` or a thousand tokens, whichever is less.
 
     Args:
         stage: The recipe's.
@@ -268,7 +277,7 @@ def estimate_supervised_hours(stage: DataStage, shape: ModelShape, tokens: float
         tokens: Of an epoch.
         hardware: The recipe's.
     """
-    passes = stage.epochs * (4 if stage.update.gradient_checkpointing else 3)
+    passes = stage.epochs * count_training_passes(stage)
     flops = count_forward_flops(shape, min(stage.max_tokens, 1000))
     return passes * tokens * flops / DEVICES[hardware.device].train / 3600
 

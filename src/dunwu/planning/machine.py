@@ -7,6 +7,7 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 from dunwu.config.schema import Recipe
 from dunwu.machine import usable_memory_gib
@@ -47,6 +48,9 @@ def find_shortfalls(recipe: Recipe, memory: dict[str, Memory | None], machine: M
         memory: What each stage needs at most, by its name; None where it is not known.
         machine: The one that the recipe would run on now.
     """
+    adapted = [name for name, stage in recipe.stages.items() if getattr(stage, "adapter", None)]
+    if adapted and find_spec("peft") is None:
+        yield f"{_named(adapted)} for an adapter, and peft is not installed: pip install 'dunwu[lora]'"
     asking = [name for name, stage in recipe.stages.items() if stage.model.device == "cuda"]
     if not machine.gpus_gib:
         if asking:

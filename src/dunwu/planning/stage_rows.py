@@ -20,7 +20,7 @@ def list_stage_rows(stage: StagePlan) -> Iterator[Row]:
         yield "parameters", f"{stage.parameters:,}"
     yield from stage.details.items()
     if stage.steps is not None:  # what is left out of data shows only when it is read
-        yield "updates at most" if stage.details else "updates", f"{stage.steps:,}"
+        yield "updates at most" if stage.details and not stage.batches else "updates", f"{stage.steps:,}"
     if stage.batches is not None:
         yield from _batch_rows(stage.batches)
     if stage.memory is not None:

@@ -11,7 +11,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from dunwu.algorithms.batching import Microbatch, TrainStep, make_buckets, pad_rows
-from dunwu.config.schema import UpdateSpec, ValueSpec
+from dunwu.config.schema import AdapterSpec, UpdateSpec, ValueSpec
 from dunwu.metrics import Mean, Metric
 from dunwu.models.load import Policy
 from dunwu.models.scalar_head import compute_values
@@ -27,10 +27,21 @@ class Critic:
         spec: clipping and the network's own optimizer.
         update: how a rollout is split.
         total_steps: updates in the whole stage, for the schedule.
+        adapter: what learns in the place of its weights, beside the head; None: all of them.
+        seed: of an adapter's first weights.
     """
 
-    def __init__(self, scorer: Policy, spec: ValueSpec, update: UpdateSpec, *, total_steps: int) -> None:
-        self._learner = Learner(scorer, spec.optimizer, total_steps, update.gradient_checkpointing)
+    def __init__(
+        self,
+        scorer: Policy,
+        spec: ValueSpec,
+        update: UpdateSpec,
+        *,
+        total_steps: int,
+        adapter: AdapterSpec | None = None,
+        seed: int = 0,
+    ) -> None:
+        self._learner = Learner(scorer, spec.optimizer, total_steps, update.gradient_checkpointing, adapter, seed)
         self._spec, self._update = spec, update
         self.zero_grad = self._learner.zero_grad
 

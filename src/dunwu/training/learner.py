@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
-from dunwu.config.schema import OptimizerSpec
+from dunwu.config.schema import AdapterSpec, OptimizerSpec
 from dunwu.errors import Fault
 from dunwu.models import packing
-from dunwu.models.load import Policy, save_policy
+from dunwu.models.load import Policy
 from dunwu.models.weights import WeightUpdate
+from dunwu.training.learned_weights import choose_weights, save_tensors
 from dunwu.training.optimizers import Optimizer
 from dunwu.training.schedule import compute_lr_share
 
@@ -28,17 +28,26 @@ class Learner:
         optimizer: what updates the weights, and its schedule.
         total_steps: updates in the whole stage, for the schedule.
         gradient_checkpointing: activations are made again instead of kept.
+        adapter: what learns in the place of the weights; None: all of them.
+        seed: of an adapter's first weights.
     """
 
     def __init__(
-        self, policy: Policy, optimizer: OptimizerSpec, total_steps: int, gradient_checkpointing: bool
+        self,
+        policy: Policy,
+        optimizer: OptimizerSpec,
+        total_steps: int,
+        gradient_checkpointing: bool,
+        adapter: AdapterSpec | None = None,
+        seed: int = 0,
     ) -> None:
         packing.enable(policy.model)
-        self.model = policy.model
+        self.weights = choose_weights(policy, adapter, seed)
+        self.model = self.weights.model
         self.version = 0
-        self._policy = policy
         self._spec, self._total_steps = optimizer, total_steps
-        self._optimizer = Optimizer(self.model, optimizer)
+        self._lr_factor = adapter.lr_factor if adapter else 1.0
+        self._optimizer = Optimizer(self.model, optimizer, lr_factor=self._lr_factor)
         _prepare(self.model, gradient_checkpointing)
 
     def zero_grad(self) -> None:
@@ -62,7 +71,7 @@ class Learner:
         """Make one update from the gradients, at place ``at`` of the schedule.
 
         Returns:
-            The gradient's norm and the learning rate.
+            The gradient's norm and the learning rate, of an adapter where there is one.
 
         Raises:
             Fault: the last one of the stage leaves weights that are no numbers.
@@ -73,50 +82,34 @@ class Learner:
         self.version += 1
         if at + 1 == self._total_steps:  # until then the next update's loss tells
             self._check_weights()
-        return {"grad_norm": float(grad_norm), "lr": self._spec.lr * share}
+        return {"grad_norm": float(grad_norm), "lr": self._spec.lr * self._lr_factor * share}
 
     def _check_weights(self) -> None:
-        broken = [name for name, weight in self.weights() if not torch.isfinite(weight).all()]
+        broken = [
+            name for name, weight in self.weights.list_learned(self.model).items() if not torch.isfinite(weight).all()
+        ]
         if broken:
             raise Fault(f"update {self.version} made {broken[0]} infinite or no number: lower optimizer.lr")
 
-    def weights(self) -> Iterator[tuple[str, Tensor]]:
-        """Yield the parameters under transformers' names."""
-        for name, parameter in self.model.named_parameters():
-            yield name, parameter.detach()
-
     def export_weights(self) -> WeightUpdate:
         """Describe the weights as they are, for engines of this process."""
-        return WeightUpdate.in_memory(self.version, self.weights())
+        return self.weights.export(self.version)
 
     def save(self, folder: Path) -> None:
         """Write everything from which the next update follows; the same state gives the same bytes."""
-        self.save_model(folder / "model")
+        self.weights.save(folder)
         save_tensors(self._optimizer.export_state(), folder / "optimizer.safetensors")
         (folder / "trainer.json").write_text(json.dumps({"policy_version": self.version}) + "\n", encoding="utf-8")
 
     def save_model(self, folder: Path) -> None:
         """Write the model alone, an ordinary transformers folder."""
-        save_policy(self._policy, folder)
+        self.weights.save_model(folder)
 
     def load(self, folder: Path) -> None:
         """Go on bit for bit where ``save`` was called."""
-        saved = type(self.model).from_pretrained(folder / "model", dtype=self.model.dtype)
-        copy_weights(self.model, dict(saved.named_parameters()))
+        self.weights.load(folder)
         self._optimizer.load(load_file(folder / "optimizer.safetensors"))
         self.version = json.loads((folder / "trainer.json").read_text(encoding="utf-8"))["policy_version"]
-
-
-@torch.no_grad()
-def copy_weights(model: Any, weights: Mapping[str, Tensor]) -> None:
-    """Copy ``weights`` into the model's parameters."""
-    for name, parameter in model.named_parameters():
-        parameter.copy_(weights[name])
-
-
-def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write tensors as safetensors needs them: off the graph, contiguous, on the CPU."""
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
 
 
 def _prepare(model: Any, gradient_checkpointing: bool) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from dunwu.config.schema import OptimizerSpec
+from dunwu.models.adapters import is_adapter_weight
 from dunwu.training.muon import StackedMuon
 
 MASTER = "master"
@@ -22,9 +23,14 @@ class Optimizer:
     learning rates a step is far smaller than the spacing of bfloat16 numbers, and would be lost.
 
     Weight decay falls on matrices alone. The order of the parameters is the model's own, so two runs agree bit for bit.
+
+    Args:
+        model: its parameters that take gradients are updated.
+        spec: the recipe's.
+        lr_factor: an adapter's learning rate, as a multiple of that of weights which learn themselves.
     """
 
-    def __init__(self, model: Any, spec: OptimizerSpec) -> None:
+    def __init__(self, model: Any, spec: OptimizerSpec, *, lr_factor: float = 1.0) -> None:
         self._spec = spec
         self._parameters: dict[str, Tensor] = {n: p for n, p in model.named_parameters() if p.requires_grad}
         self._masters = {name: p.detach().float() for name, p in self._parameters.items() if p.dtype != torch.float32}
@@ -36,11 +42,10 @@ class Optimizer:
             weights = [self._tensor_of(name) for name in hidden]
             muon = StackedMuon if weights[0].device.type == "cpu" else torch.optim.Muon
             self._adopt(muon(weights, lr=spec.muon_lr, weight_decay=spec.weight_decay), hidden, spec.muon_lr)
-        matrices = [self._tensor_of(name) for name in rest if self._parameters[name].ndim >= 2]
-        vectors = [self._tensor_of(name) for name in rest if self._parameters[name].ndim < 2]
-        groups: list[dict[str, Any]] = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
-        adamw = torch.optim.AdamW(groups, lr=spec.lr, betas=spec.betas, weight_decay=spec.weight_decay, fused=True)
-        self._adopt(adamw, rest, spec.lr)
+        adapter = [name for name in rest if is_adapter_weight(name)]
+        for names, lr in ((adapter, spec.lr * lr_factor), ([n for n in rest if n not in adapter], spec.lr)):
+            if names:
+                self._adopt(self._build_adamw(names, lr), names, lr)
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -85,6 +90,13 @@ class Optimizer:
     def _tensor_of(self, name: str) -> Tensor:
         """Return the tensor that an optimizer works on: the master where there is one."""
         return self._masters.get(name, self._parameters[name])
+
+    def _build_adamw(self, names: list[str], lr: float) -> torch.optim.Optimizer:
+        spec = self._spec
+        matrices = [self._tensor_of(name) for name in names if self._parameters[name].ndim >= 2]
+        vectors = [self._tensor_of(name) for name in names if self._parameters[name].ndim < 2]
+        groups: list[dict[str, Any]] = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
+        return torch.optim.AdamW(groups, lr=lr, betas=spec.betas, weight_decay=spec.weight_decay, fused=True)
 
     def _adopt(self, optimizer: torch.optim.Optimizer, names: list[str], peak: float) -> None:
         self._peaks.append((optimizer, peak))

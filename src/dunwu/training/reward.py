@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
 from dunwu.algorithms.batching import make_buckets, pad_rows
-from dunwu.config.schema import OptimizerSpec, PassSpec
+from dunwu.config.schema import AdapterSpec, OptimizerSpec, PassSpec
 from dunwu.models.load import Policy
 from dunwu.models.scalar_head import score_sequences
 from dunwu.training.learner import Learner
@@ -78,10 +78,21 @@ class RewardTrainer:
         optimizer: what updates the weights, and its schedule.
         passes: how a batch is cut into forward and backward passes.
         total_steps: updates in the whole stage, for the schedule.
+        adapter: what learns in the place of the weights, beside the head; None: all of them.
+        seed: of an adapter's first weights.
     """
 
-    def __init__(self, scorer: Policy, optimizer: OptimizerSpec, passes: PassSpec, *, total_steps: int) -> None:
-        self._learner = Learner(scorer, optimizer, total_steps, passes.gradient_checkpointing)
+    def __init__(
+        self,
+        scorer: Policy,
+        optimizer: OptimizerSpec,
+        passes: PassSpec,
+        *,
+        total_steps: int,
+        adapter: AdapterSpec | None = None,
+        seed: int = 0,
+    ) -> None:
+        self._learner = Learner(scorer, optimizer, total_steps, passes.gradient_checkpointing, adapter, seed)
         self._passes = passes
         self._batch: PairBatch | VerdictBatch = VerdictBatch(each=(), good=())
         self._parts: list[list[int]] = []

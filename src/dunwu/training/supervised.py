@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dunwu.algorithms.batching import make_buckets, pad_rows
-from dunwu.config.schema import OptimizerSpec, PassSpec
+from dunwu.config.schema import AdapterSpec, OptimizerSpec, PassSpec
 from dunwu.models.agreement import check_head
 from dunwu.models.load import Policy
 from dunwu.models.logprobs import compute_token_logprobs
@@ -24,14 +24,25 @@ class SupervisedTrainer:
         optimizer: what updates the weights, and its schedule.
         passes: how a batch is cut into forward and backward passes.
         total_steps: updates in the whole stage, for the schedule.
+        adapter: what learns in the place of the weights; None: all of them.
+        seed: of an adapter's first weights.
 
     Raises:
-        UserError: the model makes its logits in a way that is not known here.
+        UserError: the model makes its logits in a way that is not known here, or cannot have the adapter.
     """
 
-    def __init__(self, policy: Policy, optimizer: OptimizerSpec, passes: PassSpec, *, total_steps: int) -> None:
+    def __init__(
+        self,
+        policy: Policy,
+        optimizer: OptimizerSpec,
+        passes: PassSpec,
+        *,
+        total_steps: int,
+        adapter: AdapterSpec | None = None,
+        seed: int = 0,
+    ) -> None:
         check_head(policy.model)
-        self._learner = Learner(policy, optimizer, total_steps, passes.gradient_checkpointing)
+        self._learner = Learner(policy, optimizer, total_steps, passes.gradient_checkpointing, adapter, seed)
         self._passes = passes
         self._examples: Sequence[TokenizedExample] = ()
         self._parts: list[list[int]] = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -10,18 +9,18 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 from jaxtyping import Float32
-from safetensors.torch import load_file
 
 from dunwu.algorithms.algorithm import Algorithm
 from dunwu.algorithms.batching import TrainStep, make_buckets, pad_rows
-from dunwu.config.schema import OptimizerSpec, UpdateSpec
+from dunwu.config.schema import AdapterSpec, OptimizerSpec, UpdateSpec
 from dunwu.metrics import Metric, combine, reduce
 from dunwu.models.agreement import check_head
 from dunwu.models.load import Policy
 from dunwu.models.logprobs import compute_token_logprobs
 from dunwu.models.weights import WeightUpdate
 from dunwu.training.critic import Critic
-from dunwu.training.learner import Learner, copy_weights, save_tensors
+from dunwu.training.learner import Learner
+from dunwu.training.reference import Reference
 from dunwu.training.steps import StepTrainer
 from dunwu.types import GradedSample, SampleLogprobs, StepResult
 
@@ -66,9 +65,11 @@ class PolicyTrainer:
         critic: the value network of PPO, updated in step with the policy; None: advantages come from the groups.
         temperature: the rollout's. Log-probabilities are those of the distribution that was sampled from.
         total_steps: updates in the whole stage, for the schedule.
+        adapter: what learns in the place of the policy's weights; None: all of them.
+        seed: of an adapter's first weights.
 
     Raises:
-        UserError: the model makes its logits in a way that is not known here.
+        UserError: the model makes its logits in a way that is not known here, or cannot have the adapter.
     """
 
     def __init__(
@@ -81,16 +82,18 @@ class PolicyTrainer:
         temperature: float,
         total_steps: int,
         critic: Critic | None = None,
+        adapter: AdapterSpec | None = None,
+        seed: int = 0,
     ) -> None:
         check_head(policy.model)
-        self._learner = Learner(policy, optimizer, total_steps, update.gradient_checkpointing)
+        self._learner = Learner(policy, optimizer, total_steps, update.gradient_checkpointing, adapter, seed)
         self._algorithm, self._update, self._critic = algorithm, update, critic
         self._temperature = temperature
         self._step: TrainStep | None = None
         self._metrics: list[dict[str, Metric]] = []
-        # The reference costs memory and a pass over every sample: only where the loss has a KL term.
+        # The reference costs a pass over every sample, and mostly memory: only where the loss has a KL term.
         needs_reference = algorithm.spec.kl_coefficient > 0
-        self._reference = copy.deepcopy(policy.model).eval().requires_grad_(False) if needs_reference else None
+        self._reference = Reference(self._learner.weights) if needs_reference else None
         self._kl_in_reward = needs_reference and algorithm.spec.kl_in == "reward"
 
     @property
@@ -106,7 +109,7 @@ class PolicyTrainer:
             old = [sample.sampler_logprobs for sample in samples]
         elif not self._is_on_policy(samples) or self._kl_in_reward:
             old = self.compute_policy_logprobs(samples)
-        ref = nothing if self._reference is None else self._logprobs(self._reference, samples)
+        ref = nothing if self._reference is None else self._logprobs(self._reference.model, samples)
         values = nothing if self._critic is None else self._critic.compute_values(samples)
         return [
             SampleLogprobs(old_logprobs=old[i], ref_logprobs=ref[i], old_values=values[i]) for i in range(len(samples))
@@ -156,13 +159,13 @@ class PolicyTrainer:
     def refresh_reference(self) -> None:
         """See ``Trainer``."""
         if self._reference is not None:
-            copy_weights(self._reference, dict(self._learner.weights()))
+            self._reference.refresh()
 
     def save(self, folder: Path) -> None:
         """See ``Trainer``."""
         self._learner.save(folder)
         if self._reference is not None:
-            save_tensors(dict(self._reference.named_parameters()), folder / "reference.safetensors")
+            self._reference.save(folder)
         if self._critic:
             self._critic.save(folder / "critic")
 
@@ -174,7 +177,7 @@ class PolicyTrainer:
         """See ``Trainer``."""
         self._learner.load(folder)
         if self._reference is not None:
-            copy_weights(self._reference, load_file(folder / "reference.safetensors"))
+            self._reference.load(folder)
         if self._critic:
             self._critic.load(folder / "critic")
 

@@ -39,7 +39,7 @@ def test_engine_and_trainer_start_at_the_version_of_their_policy() -> None:
     executor = LocalExecutor(ModelSpec(device="cpu"), lines.append)
     stage = RLStage.model_validate(STAGE)
     policy = executor.open_policy("nano-base", longest=64, learns=True, generates=True)
-    trainer = executor.build_policy_trainer(stage, policy, algorithms.build(stage.algorithm, max_new_tokens=8))
+    trainer = executor.build_policy_trainer(stage, policy, algorithms.build(stage.algorithm, max_new_tokens=8), seed=0)
     engine = executor.build_engine(policy, max_sequences=2)
     assert (trainer.policy_version, engine.policy_version) == (0, 0)
     engine.update_weights(trainer.export_weights())

@@ -11,7 +11,8 @@ import pytest
 
 from dunwu.analysis import costs as table
 from dunwu.analysis.paper_costs import describe_paper_costs
-from dunwu.config.schema import RLStage
+from dunwu.config.schema import RLStage, SFTStage
+from dunwu.models.flops import count_training_passes
 from dunwu.pipeline.cost_ledger import CostLedger
 from dunwu.runs import Cost, RunWriter
 from dunwu.types import Completion, Problem, Prompt, RolloutGroup, Score, ScoredGroup
@@ -107,15 +108,23 @@ def test_work_that_was_done_twice_was_paid_for_twice(tmp_path: Path) -> None:
         store = run.stage("zero")
         ledger = CostLedger(store, SHAPED)
         for _ in range(2):
-            ledger.record_training(4, 1.5, [10, 20], recomputed=False)
+            ledger.record_training(4, 1.5, [10, 20], passes=3)
             store.rewind(0)
         (tmp_path / "stages/zero/ledger.jsonl").open("a").write('{"step": 9, "tr')
         store.rewind(0)
-        ledger.record_training(4, 1.5, [10, 20], recomputed=True)
+        ledger.record_training(4, 1.5, [10, 20], passes=4)
         spent = store.read_costs()["training"]
     assert (spent.seconds, spent.tokens) == (4.5, 90)
     once = spent.flops / (3 + 3 + 4)
     assert spent.flops == pytest.approx(10 * once)
+
+
+def test_learning_is_worth_three_forward_passes_and_fewer_with_an_adapter() -> None:
+    counts = [
+        count_training_passes(SFTStage.model_validate({"kind": "sft", "from": "m", "data": ["d"], **more}))
+        for more in ({}, {"update": {"gradient_checkpointing": True}}, {"adapter": {"rank": 1}})
+    ]
+    assert counts == [3, 4, 2]
 
 
 def test_hours_energy_and_dollars_are_those_of_every_device(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from dunwu.config.schema.helpers import (
 )
 from dunwu.config.schema.inputs import FunctionInput, ModelInput, StageInputs
 from dunwu.config.schema.learning import (
+    AdapterSpec,
     AlgorithmSpec,
     CheckpointSpec,
     ModelSpec,
@@ -64,6 +65,7 @@ __all__ = [
     "NOTHING",
     "REWARD_PARTS",
     "WHOLE",
+    "AdapterSpec",
     "AlgorithmSpec",
     "AnswerFilterSpec",
     "AnswerIn",

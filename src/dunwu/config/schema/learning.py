@@ -85,6 +85,22 @@ class OptimizerSpec(Strict):
     """For linear and cosine: the last learning rate as a share of ``lr``."""
 
 
+class AdapterSpec(Strict):
+    """LoRA (Hu et al., arXiv 2106.09685): B A of low rank learns beside every linear layer, whose weights stay.
+
+    Embeddings and the head of a language model stay too. AdamW updates A and B.
+    """
+
+    rank: Annotated[int, Field(ge=1, le=64)]
+    """Rows of A and columns of B. Rank 1 was enough for policy gradients in "LoRA Without Regret" (Thinking Machines,
+    2025)."""
+    alpha: Annotated[int, Field(gt=0, le=2**16)] = 32
+    """B A is scaled by alpha / rank, so that one learning rate suits about every rank (same source, which has 32)."""
+    lr_factor: Annotated[float, Field(gt=0, le=1000)] = 10.0
+    """The learning rate, as a multiple of ``optimizer.lr``, which stays that of training all weights. The same source
+    found 10 for supervised training and reinforcement learning alike, and about 15 below 100 updates."""
+
+
 class ValueSpec(Strict):
     """PPO's value network (Schulman et al., arXiv 1707.06347), as large as the policy."""
 

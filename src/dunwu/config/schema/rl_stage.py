@@ -10,6 +10,7 @@ from dunwu.config.schema.base import Count, Positive
 from dunwu.config.schema.evaluation import EvaluationSpec
 from dunwu.config.schema.inputs import ModelInput, PromptPlace, StageInputs, custom_inputs, judge_inputs
 from dunwu.config.schema.learning import (
+    AdapterSpec,
     AlgorithmSpec,
     CheckpointSpec,
     OptimizerSpec,
@@ -46,6 +47,8 @@ class RLStage(StageSpec):
     """PPO's value network; for ``algorithm.advantage`` = gae, and only for that."""
     replay: ReplaySpec | None = None
     """Learn from earlier rollouts again; None: from fresh ones alone."""
+    adapter: AdapterSpec | None = None
+    """LoRA in the place of all weights, of the policy and of a value network; None: all weights learn."""
     optimizer: OptimizerSpec = OptimizerSpec()
     """The policy's optimizer and its schedule."""
     update: UpdateSpec = UpdateSpec()

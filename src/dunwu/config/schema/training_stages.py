@@ -10,7 +10,7 @@ from pydantic import Field
 from dunwu.config.schema.base import Name, Positive, Questions, Tokens, Weighting
 from dunwu.config.schema.helpers import PairJudgeSpec
 from dunwu.config.schema.inputs import COMPARE, ModelInput, PromptPlace, StageInputs, helper_inputs
-from dunwu.config.schema.learning import CheckpointSpec, OptimizerSpec, PassSpec, TransformerSpec
+from dunwu.config.schema.learning import AdapterSpec, CheckpointSpec, OptimizerSpec, PassSpec, TransformerSpec
 from dunwu.config.schema.stage import StageSpec
 from dunwu.config.schema.tasks import PromptSpec
 
@@ -74,6 +74,8 @@ class DataStage(StageSpec):
     """Longer texts are left out, and counted."""
     prompt: PromptSpec = PromptSpec()
     """How the question of a text becomes a prompt."""
+    adapter: AdapterSpec | None = None
+    """LoRA in the place of all weights; a reward model's head learns whole all the same. None: all weights learn."""
     update: PassSpec = PassSpec()
     """How an update is cut into forward passes."""
     checkpoint: CheckpointSpec = CheckpointSpec()

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dunwu.analysis.labels import describe_quantity, format_interval, format_number, is_breakdown
-from dunwu.config.schema import RewardModelStage, RewardSpec, StageSpec, display_names
+from dunwu.config.schema import AdapterSpec, DataStage, RewardModelStage, RewardSpec, RLStage, StageSpec, display_names
 from dunwu.config.stage_kind import kind_of
 from dunwu.config.toml import write_toml
 from dunwu.models.export import CARD, write_chat_template, write_generation_config
@@ -61,9 +61,15 @@ def write_card(stage: StageSpec, context: StageContext) -> str:
     return "\n".join(lines)
 
 
+def describe_adapter(adapter: AdapterSpec | None) -> str:
+    """Describe an adapter, to follow what learns with it; empty where all weights learn."""
+    return "" if adapter is None else f" with LoRA of rank {adapter.rank}"
+
+
 def _made(stage: StageSpec) -> str:
     sources = [model.source for model in stage.inputs.models[:1]]
-    return kind_of(stage).result.format(*display_names(sources))
+    adapter = describe_adapter(stage.adapter) if isinstance(stage, RLStage | DataStage) else ""
+    return kind_of(stage).result.format(*display_names(sources)) + adapter
 
 
 def _asking(stage: StageSpec) -> Iterator[str]:

@@ -46,7 +46,7 @@ def run_pretrain(stage: PretrainStage, context: StageContext) -> None:
         store.append(step, numbers, timings)
         tokens, rows = int(numbers["tokens"]), max(1, int(numbers["tokens"]) // stage.sequence_length)
         lengths = [tokens // rows + (row < tokens % rows) for row in range(rows)]  # nearly: documents are shorter
-        ledger.record_training(step, timings["update"], lengths, recomputed=False)
+        ledger.record_training(step, timings["update"], lengths, passes=3)
         if is_shown(step, stage.steps):
             progress.log_step(step, stage.steps, numbers, timings)
         if step % stage.checkpoint.every == 0:

@@ -96,7 +96,8 @@ def open_rl_system(
         stage.algorithm, stage.value, max_new_tokens=stage.rollout.max_new_tokens, correct_kl=stage.corrects_kl
     )
     value_network = _open_value_network(stage, context, scorers[VALUE]) if stage.value else None
-    trainer = executor.build_policy_trainer(stage, policy, algorithm, value_network=value_network)
+    seed = derive_seed(context.seed, context.name, "adapter")
+    trainer = executor.build_policy_trainer(stage, policy, algorithm, seed=seed, value_network=value_network)
     template = Template(stage.prompt, policy.tokenizer)
     encoder = build_encoder(template, stage.prompt, stage.reward, stage.inputs.every_task)
     engine = executor.build_engine(policy, max_sequences=stage.rollout.max_sequences)

@@ -12,6 +12,7 @@ import numpy as np
 
 from dunwu.config.schema import DataStage
 from dunwu.errors import Interrupted
+from dunwu.models.flops import count_training_passes
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.cost_ledger import CostLedger
 from dunwu.rollout.seeds import derive_seed
@@ -91,8 +92,8 @@ def make_updates(
             raise Interrupted(f"{stop}; saved") from None
         timings = {"update": time.perf_counter() - began}
         store.append(number + 1, result.metrics, timings)
-        recomputed = stage.update.gradient_checkpointing
-        ledger.record_training(number + 1, timings["update"], count_tokens(chosen), recomputed=recomputed)
+        passes = count_training_passes(stage)
+        ledger.record_training(number + 1, timings["update"], count_tokens(chosen), passes=passes)
         if is_shown(number + 1, updates):
             context.progress.log_step(number + 1, updates, result.metrics, timings)
         if (number + 1) % stage.checkpoint.every == 0:
