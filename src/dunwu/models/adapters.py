@@ -174,7 +174,7 @@ def save_adapter(adapted: Any, folder: Path, base: str) -> None:
         folder: is made.
         base: the name of the model that it is for.
     """
-    folder.mkdir()
+    folder.mkdir(parents=True)
     config = adapted.peft_config[NAME].to_dict()
     config |= {"base_model_name_or_path": base, "inference_mode": True}
     config["target_modules"] = sorted(config["target_modules"])
