@@ -82,3 +82,11 @@ def test_a_line_of_the_plan_says_what_learns(write: Write, tmp_path: Path) -> No
         "learning rate 10 x 2e-06 = 2e-05"
     )
     assert "updates" in rows
+
+
+def test_a_plan_says_that_peft_is_missing(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dunwu.planning.machine.find_spec", lambda name: None)
+    recipe = load_recipe(write(), ["stages.zero.adapter.rank=4"])
+    line = "zero asks for an adapter, and peft is not installed: pip install 'dunwu[lora]'"
+    assert line in make_plan(recipe).lacks
+    assert line not in make_plan(load_recipe(write())).lacks
