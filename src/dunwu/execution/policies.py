@@ -8,6 +8,7 @@ from dunwu.config.schema import ModelSpec
 from dunwu.errors import UserError
 from dunwu.kernels.library import explain_absence
 from dunwu.models.agreement import WRITTEN, Reader, check_agreement, check_scorer, make_trainer_reader
+from dunwu.models.fused_layers import is_llama_like
 from dunwu.models.load import Policy, load_policy, load_scorer
 from dunwu.models.templates import count_positions
 from dunwu.rollout.builtin.decoder import make_decoder
@@ -38,6 +39,8 @@ def open_policy(
             message(note)
     except UserError as error:
         raise UserError(error.message, file=source) from error
+    if policy.model.device.type == "cpu" and is_llama_like(policy.model) and (why := explain_absence()):
+        message(why)
     return policy
 
 
@@ -77,12 +80,11 @@ def check_policy(policy: Policy, *, longest: int, learns: bool, generates: bool)
         generates: the built-in engine generates with it.
 
     Returns:
-        What could not be compared, and that the CPU's kernels are missing, in words.
+        What could not be compared, in words.
 
     Raises:
         UserError: see ``check_agreement``.
     """
-    kernels_note = explain_absence() if policy.model.device.type == "cpu" else ""
     readers: dict[str, Reader] = {}
     if learns:
         readers["the trainer"] = make_trainer_reader(policy.model)
@@ -90,8 +92,7 @@ def check_policy(policy: Policy, *, longest: int, learns: bool, generates: bool)
         decoder = make_decoder(policy.model)
         readers["the engine"] = lambda rows: compute_forced_logprobs(decoder, rows, WRITTEN, policy.pad_id)
     longest = _bound(policy, longest)
-    notes = check_agreement(policy.model, readers, longest=longest, special_ids=_special_ids(policy))
-    return [*notes, kernels_note] if kernels_note else notes
+    return check_agreement(policy.model, readers, longest=longest, special_ids=_special_ids(policy))
 
 
 def _bound(policy: Policy, longest: int) -> int:

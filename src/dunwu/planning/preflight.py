@@ -11,8 +11,6 @@ from dunwu.config.issues import Issue
 from dunwu.config.model_folder import WEIGHTS, missing_weights, read_json
 from dunwu.config.schema import DataSpec, Recipe, StageSpec, TaskSpec
 from dunwu.errors import UserError, counted
-from dunwu.models.gguf.architecture import build_config, list_weights
-from dunwu.models.gguf.header import read_header
 from dunwu.models.gguf.source import find_gguf
 from dunwu.models.shape import find_model_folder, find_shape
 
@@ -46,6 +44,9 @@ def check_models(name: str, stage: StageSpec, recipe: Recipe) -> Iterator[Issue]
 
 def _check_gguf(file: Path, template: tuple[str, str] | None) -> Iterator[Issue]:
     """Check the header of a GGUF file, and that it has a chat template where a stage wants it."""
+    from dunwu.models.gguf.architecture import build_config, list_weights  # with numpy, which no other source needs
+    from dunwu.models.gguf.header import read_header
+
     header = read_header(file)
     list_weights(header, build_config(header))
     if template and template[1] == "chat" and header.chat_template is None:

@@ -84,7 +84,7 @@ def test_weights_that_are_none(shares: list[float]) -> None:
 def test_names_are_generators_and_data_sets() -> None:
     assert registry.tasks.builtin[:2] == ("countdown", "game24")
     assert {*registry.GENERATORS, *registry.DATA_SETS, "gym"} == {*registry.tasks.builtin}
-    assert len(registry.tasks.builtin) == 33
+    assert len(registry.tasks.builtin) == 34
 
 
 def test_an_unknown_task_is_named_with_the_known_ones() -> None:
