@@ -18,6 +18,7 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
+from dunwu.kernels import operations as kernels
 from dunwu.kernels.library import load_kernels
 from dunwu.models import fused_layers, packing
 from dunwu.models.fused_layers import can_fuse
@@ -196,6 +197,27 @@ def test_decoding(family: str) -> None:
 
     ours, modules = run(make_decoder(model)), run(ModuleDecoder(model))
     torch.testing.assert_close(ours, modules, rtol=1e-4, atol=1e-4)
+
+
+def test_prompts_that_begin_alike_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, attend, read = make("qwen3"), kernels.attend, list[int]()
+
+    def count(heads: Tensor, *others: Any) -> tuple[Tensor, Tensor]:
+        read.append(len(heads))
+        return attend(heads, *others)
+
+    monkeypatch.setattr(kernels, "attend", count)
+    tokens = torch.arange(60).view(3, 20)
+    tokens[:, :15] = torch.arange(15)
+    with torch.inference_mode():
+        logits, layers = make_decoder(model).prefill(tokens, torch.tensor([19, 16, 19]))
+        expected = ModuleDecoder(model).prefill(tokens, torch.tensor([19, 16, 19]))
+    assert read == [15 + 5 + 2 + 5] * 3
+    torch.testing.assert_close(logits, expected[0], rtol=1e-4, atol=1e-4)
+    for ours, theirs in zip(layers, expected[1], strict=True):
+        for part, whole in zip(ours, theirs, strict=True):
+            torch.testing.assert_close(part[[0, 2]], whole[[0, 2]], rtol=1e-4, atol=1e-4)
+            torch.testing.assert_close(part[1, :, :17], whole[1, :, :17], rtol=1e-4, atol=1e-4)
 
 
 def test_a_model_of_no_kernels_still_works(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from dunwu.kernels import operations as kernels
 from dunwu.models.attention import attend, find_visible, make_bias
+from dunwu.models.packing import pack
 from dunwu.rollout.builtin.cache import KeysValues, KVCache
 
 
@@ -145,7 +146,8 @@ class FusedDecoder:
 class KernelDecoder(FusedDecoder):
     """The same with the kernels of ``kernels``: norms, gates, and all of attention in one call for a layer.
 
-    Each row attends to what it holds and to nothing else, so ragged rows cost no more than their tokens.
+    Each row attends to what it holds and to nothing else, so ragged rows cost no more than their tokens. Prompts are
+    read as their prefix tree: what they share, a template or solved examples, is computed once.
     """
 
     def __init__(self, model: Any) -> None:
@@ -155,22 +157,47 @@ class KernelDecoder(FusedDecoder):
             queries=self._heads, keys=self._kv_heads, width=self._width, scale=self._scale, epsilon=self._eps
         )
 
+    def prefill(
+        self, tokens_NP: Int64[Tensor, "N P"], last_N: Int64[Tensor, " N"]
+    ) -> tuple[Float[Tensor, "N V"], list[KeysValues]]:
+        """See ``Decoder``."""
+        packing = pack(tokens_NP, last_N + 1)
+        tree = kernels.Tree(segments=packing.segments, positions=packing.positions)
+        positions = self._place(packing.positions, tokens_NP.shape[1])
+        x = functional.embedding(packing.token_ids, self._embedding)
+        kept: list[KeysValues] = []
+        for layer in self._layers:
+            qkv = self._linear_qkv(layer, x)
+            heads = kernels.rotate(qkv, positions, self._shape, self._head_norms(layer))
+            x = self._finish(layer, x, kernels.attend(heads, qkv, tree, self._shape)[0])
+            keys, values = (part.view(len(x), -1, self._width)[:, -self._kv_heads :] for part in (heads, qkv))
+            kept.append((keys[packing.nodes].transpose(1, 2), values[packing.nodes].transpose(1, 2)))
+        rows = torch.arange(len(last_N), device=last_N.device)
+        return self._logits(x[packing.nodes[rows, last_N]]), kept
+
     def _prepare_step(
         self, positions_B: Int64[Tensor, " B"], cache: KVCache, span: int, ragged: bool
     ) -> Callable[[int, Layer, Float[Tensor, "B H"]], Float[Tensor, "B AD"]]:
-        if self._plain is None or len(self._plain[0]) < cache.length:
-            self._plain = self._compute_rope(cache.length)
-        positions = kernels.Positions(cosines=self._plain[0], sines=self._plain[1], of_tokens=positions_B)
+        positions = self._place(positions_B, cache.length)
 
         def attend_layer(index: int, layer: Layer, x: Float[Tensor, "B H"]) -> Float[Tensor, "B AD"]:
-            norms = kernels.HeadNorms()
-            if layer.head_norm is not None:
-                norms = kernels.HeadNorms(query=layer.head_norm[0], key=layer.head_norm[-1])
             qkv = self._linear_qkv(layer, x)
-            heads = kernels.rotate(qkv, positions, self._shape, norms)
+            heads = kernels.rotate(qkv, positions, self._shape, self._head_norms(layer))
             return kernels.decode(heads, qkv, positions_B, cache.storage(index), self._shape)
 
         return attend_layer
+
+    def _place(self, of_tokens: Int64[Tensor, " M"], length: int) -> kernels.Positions:
+        """Return the tokens' places in rotary tables of at least ``length`` positions, which are made once."""
+        if self._plain is None or len(self._plain[0]) < length:
+            self._plain = self._compute_rope(length)
+        cosines, sines = self._plain
+        return kernels.Positions(cosines=cosines, sines=sines, of_tokens=of_tokens)
+
+    def _head_norms(self, layer: Layer) -> kernels.HeadNorms:
+        if layer.head_norm is None:
+            return kernels.HeadNorms()
+        return kernels.HeadNorms(query=layer.head_norm[0], key=layer.head_norm[-1])
 
     def _normalize(self, x: Float[Tensor, "M H"], weight: Float[Tensor, " H"]) -> Float[Tensor, "M H"]:
         return kernels.normalize(x, weight, self._eps)[0]
