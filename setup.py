@@ -6,7 +6,7 @@ from pathlib import Path
 
 from setuptools import Extension, setup
 
-OPTIONS = ["-std=c++17", "-O3", "-fopenmp"]
+OPTIONS = ["-std=c++17", "-O3", "-g0", "-fopenmp"]
 INSTRUCTION_SETS = {"baseline": []}
 if platform.machine() in ("x86_64", "AMD64"):
     INSTRUCTION_SETS["avx2"] = ["-mavx2", "-mfma"]

@@ -72,7 +72,7 @@ def explain_absence() -> str:
 
 
 def is_current(name: str) -> bool:
-    """Whether an extension was built from the sources that lie here; a wheel has none, and is as it was built."""
+    """Whether an extension was built from the sources that lie here; where none do, it is as it was packed."""
     path = find_library(name)
     if path is None or not list_sources():
         return path is not None

@@ -9,7 +9,7 @@ FOLDER = Path(__file__).parent / "source"
 
 
 def list_sources() -> list[Path]:
-    """List the files; a wheel has none."""
+    """List the files; none where they were not packed."""
     return sorted(path for path in FOLDER.glob("*") if path.suffix in (".cpp", ".h"))
 
 
