@@ -12,7 +12,7 @@ from dunwu.errors import UserError
 from dunwu.models.gguf.header import Header
 
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
-"""What ``tokenizer.ggml.token_type`` says of a token."""
+"""What the type of a token in the header says of it."""
 SPACE: Final = "\u2581"
 """How sentencepiece writes a space."""
 _WORDS = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|"
@@ -25,7 +25,7 @@ SPLITS: Final[Mapping[str, str | None]] = {
     "deepseek-r1-qwen": _QWEN,
     "llama-bpe": _LLAMA3,
 }
-"""How texts are cut before merges, by ``tokenizer.ggml.pre``, as the tokenizer.json of each model says; None: as GPT-2
+"""How texts are cut before merges, by the name of a cut in the header, as the tokenizer.json of each model says; None: as GPT-2
 cuts. Behind another cut a vocabulary gives other tokens, numbers above all, so no other name is read."""
 SINGLE_DIGITS: Final = ("smollm",)
 """Whose digits stand alone."""
