@@ -25,8 +25,8 @@ SPLITS: Final[Mapping[str, str | None]] = {
     "deepseek-r1-qwen": _QWEN,
     "llama-bpe": _LLAMA3,
 }
-"""How texts are cut before merges, by the name of a cut in the header, as the tokenizer.json of each model says; None: as GPT-2
-cuts. Behind another cut a vocabulary gives other tokens, numbers above all, so no other name is read."""
+"""How texts are cut before merges, by the name of a cut in the header, as the tokenizer.json of each model says; None:
+as GPT-2 cuts. Behind another cut a vocabulary gives other tokens, numbers above all, so no other name is read."""
 SINGLE_DIGITS: Final = ("smollm",)
 """Whose digits stand alone."""
 COMPOSED: Final = ("qwen2", "deepseek-r1-qwen")
