@@ -54,7 +54,6 @@ class _Context:
     tree: kernels.Tree
     positions: kernels.Positions
     heads: kernels.Heads
-    epsilon: float
 
 
 def compute_states(model: Any, tree: kernels.Tree, token_ids: Tensor) -> Float32[Tensor, "N H"]:
@@ -80,7 +79,6 @@ def compute_states(model: Any, tree: kernels.Tree, token_ids: Tensor) -> Float32
             scale=attention.scaling,
             epsilon=config.rms_norm_eps,
         ),
-        epsilon=config.rms_norm_eps,
     )
     for layer in model.model.layers:
         if layer.gradient_checkpointing and layer.training and torch.is_grad_enabled():
@@ -107,7 +105,7 @@ def _run_layer(layer: Any, x_NH: Tensor, context: _Context) -> Tensor:
     x_NH = _Attention.apply(  # type: ignore[no-untyped-call]
         x_NH, layer.input_layernorm.weight, weights[0], biases[0], *head_norms, weights[1], biases[1], context
     )
-    norm_H, epsilon = layer.post_attention_layernorm.weight, context.epsilon
+    norm_H, epsilon = layer.post_attention_layernorm.weight, context.heads.epsilon
     out_NH: Tensor = _Network.apply(x_NH, norm_H, weights[2], biases[2], weights[3], biases[3], epsilon)  # type: ignore[no-untyped-call]
     return out_NH
 
@@ -154,21 +152,17 @@ class _Attention(torch.autograd.Function):
         context: _Context,
     ) -> Tensor:
         norms = kernels.HeadNorms(query=query_norm, key=key_norm)
-        normed_NH, rms_N = kernels.normalize(x_NH, norm_H, context.epsilon)
+        normed_NH, _ = kernels.normalize(x_NH, norm_H, context.heads.epsilon)
         qkv_NC = functional.linear(normed_NH, qkv_CH, qkv_bias)
         heads_NC = kernels.rotate(qkv_NC, context.positions, context.heads, norms)
         mixed_NC, lse_NA = kernels.attend(heads_NC, qkv_NC, context.tree, context.heads)
-        ctx.save_for_backward(
-            x_NH, norm_H, rms_N, qkv_CH, qkv_bias, query_norm, key_norm, out_HC, out_bias, qkv_NC, mixed_NC, lse_NA
-        )
+        ctx.save_for_backward(x_NH, norm_H, qkv_CH, query_norm, key_norm, out_HC, qkv_NC, mixed_NC, lse_NA)
         ctx.context = context
-        return _add_linear(x_NH, mixed_NC, out_HC, out_bias)
+        return add_linear(x_NH, mixed_NC, out_HC, out_bias)
 
     @staticmethod
     def backward(ctx: Any, grad_NH: Tensor) -> tuple[Tensor | None, ...]:
-        x_NH, norm_H, rms_N, qkv_CH, qkv_bias, query_norm, key_norm, out_HC, out_bias, qkv_NC, mixed_NC, lse_NA = (
-            ctx.saved_tensors
-        )
+        x_NH, norm_H, qkv_CH, query_norm, key_norm, out_HC, qkv_NC, mixed_NC, lse_NA = ctx.saved_tensors
         context: _Context = ctx.context
         norms = kernels.HeadNorms(query=query_norm, key=key_norm)
         grad_NH = grad_NH.contiguous()
@@ -178,17 +172,17 @@ class _Attention(torch.autograd.Function):
             grad_mixed_NC, heads_NC, qkv_NC, context.tree, context.heads, mixed_NC, lse_NA
         )
         grad_norms = kernels.rotate_backward(grad_qkv_NC, qkv_NC, context.positions, context.heads, norms)
-        normed_NH, _ = kernels.normalize(x_NH, norm_H, context.epsilon)
+        normed_NH, rms_N = kernels.normalize(x_NH, norm_H, context.heads.epsilon)
         grad_x_NH, grad_norm_H = kernels.normalize_backward(grad_qkv_NC @ qkv_CH, x_NH, norm_H, rms_N, grad_NH)
         return (
             grad_x_NH,
             grad_norm_H,
             grad_qkv_NC.T @ normed_NH if ctx.needs_input_grad[2] else None,
-            None if qkv_bias is None else grad_qkv_NC.sum(0),
+            grad_qkv_NC.sum(0) if ctx.needs_input_grad[3] else None,
             grad_norms.query,
             grad_norms.key,
             grad_NH.T @ mixed_NC if ctx.needs_input_grad[6] else None,
-            None if out_bias is None else grad_NH.sum(0),
+            grad_NH.sum(0) if ctx.needs_input_grad[7] else None,
             None,
         )
 
@@ -207,31 +201,31 @@ class _Network(torch.autograd.Function):
         down_bias: Tensor | None,
         epsilon: float,
     ) -> Tensor:
-        normed_NH, rms_N = kernels.normalize(x_NH, norm_H, epsilon)
+        normed_NH, _ = kernels.normalize(x_NH, norm_H, epsilon)
         gate_up_NC = functional.linear(normed_NH, gate_up_CH, gate_up_bias)
-        ctx.save_for_backward(x_NH, norm_H, rms_N, gate_up_CH, gate_up_bias, down_HF, down_bias, gate_up_NC)
+        ctx.save_for_backward(x_NH, norm_H, gate_up_CH, down_HF, gate_up_NC)
         ctx.epsilon = epsilon
-        return _add_linear(x_NH, kernels.gate(gate_up_NC), down_HF, down_bias)
+        return add_linear(x_NH, kernels.gate(gate_up_NC), down_HF, down_bias)
 
     @staticmethod
     def backward(ctx: Any, grad_NH: Tensor) -> tuple[Tensor | None, ...]:
-        x_NH, norm_H, rms_N, gate_up_CH, gate_up_bias, down_HF, down_bias, gate_up_NC = ctx.saved_tensors
+        x_NH, norm_H, gate_up_CH, down_HF, gate_up_NC = ctx.saved_tensors
         grad_NH = grad_NH.contiguous()
         grad_gate_up_NC, gated_NF = kernels.gate_backward(grad_NH @ down_HF, gate_up_NC)
-        normed_NH, _ = kernels.normalize(x_NH, norm_H, ctx.epsilon)
+        normed_NH, rms_N = kernels.normalize(x_NH, norm_H, ctx.epsilon)
         grad_x_NH, grad_norm_H = kernels.normalize_backward(grad_gate_up_NC @ gate_up_CH, x_NH, norm_H, rms_N, grad_NH)
         return (
             grad_x_NH,
             grad_norm_H,
             grad_gate_up_NC.T @ normed_NH if ctx.needs_input_grad[2] else None,
-            None if gate_up_bias is None else grad_gate_up_NC.sum(0),
+            grad_gate_up_NC.sum(0) if ctx.needs_input_grad[3] else None,
             grad_NH.T @ gated_NF if ctx.needs_input_grad[4] else None,
-            None if down_bias is None else grad_NH.sum(0),
+            grad_NH.sum(0) if ctx.needs_input_grad[5] else None,
             None,
         )
 
 
-def _add_linear(x_NH: Tensor, y_NC: Tensor, weight_HC: Tensor, bias_H: Tensor | None) -> Tensor:
+def add_linear(x_NH: Tensor, y_NC: Tensor, weight_HC: Tensor, bias_H: Tensor | None) -> Tensor:
     """Compute x + y weight^T + bias."""
     out_NH = torch.addmm(x_NH, y_NC, weight_HC.T)
     return out_NH if bias_H is None else out_NH.add_(bias_H)

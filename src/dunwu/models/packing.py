@@ -49,6 +49,11 @@ class Packing:
     origin: Int64[Tensor, " N"]
     segments: Int32[np.ndarray, "3 S"]
 
+    @property
+    def tree(self) -> Tree:
+        """The same as the kernels take it, who gather no rows."""
+        return Tree(segments=self.segments, positions=self.positions)
+
 
 def pack(token_ids_BT: Int64[Tensor, "B T"], lengths_B: Int64[Tensor, " B"]) -> Packing:
     """Build the prefix tree of the first ``lengths_B`` tokens of each row."""
@@ -165,8 +170,7 @@ def _gather(states: Float[Tensor, "1 A N D"], nodes_RS: Int64[Tensor, "R S"]) ->
 def compute_states(model: Any, packing: Packing) -> Float[Tensor, "N H"]:
     """Compute the last hidden state of every node."""
     if can_fuse(model):
-        tree = Tree(segments=packing.segments, positions=packing.positions)
-        return compute_fused_states(model, tree, packing.token_ids)
+        return compute_fused_states(model, packing.tree, packing.token_ids)
     states_1NH: Tensor = model.base_model(
         input_ids=packing.token_ids[None],
         position_ids=packing.positions[None],

@@ -87,7 +87,8 @@ library.load_kernels = operations.load_kernels = lambda: opened
 library.INSTRUCTION_SETS.clear()
 library.INSTRUCTION_SETS["watched"] = set()
 library.find_library, library.is_current = (lambda name: library.Path({str(watched)!r})), (lambda name: True)
-sys.exit(pytest.main(["-q", "-x", "-p", "no:cacheprovider", {str(Path(__file__).with_name("test_operations.py"))!r}]))
+tests = {str(Path(__file__).with_name("test_operations.py"))!r}
+sys.exit(pytest.main(["-q", "-x", "-s", "-p", "no:cacheprovider", tests]))
 """
     run = subprocess.run(
         [sys.executable, "-c", program],

@@ -17,6 +17,7 @@ from torch.nn import functional
 
 from dunwu.kernels import operations as kernels
 from dunwu.models.attention import attend, find_visible, make_bias
+from dunwu.models.fused_layers import add_linear
 from dunwu.models.packing import pack
 from dunwu.rollout.builtin.cache import KeysValues, KVCache
 
@@ -111,9 +112,9 @@ class FusedDecoder:
 
     def _finish(self, layer: Layer, x: Float[Tensor, "M H"], mixed: Float[Tensor, "M AD"]) -> Float[Tensor, "M H"]:
         """Apply output projection and gated network, each added to the residual stream."""
-        x = _add_linear(x, mixed, layer.out, layer.out_bias)
+        x = add_linear(x, mixed, layer.out, layer.out_bias)
         gate_up = functional.linear(self._normalize(x, layer.norm2), layer.gate_up, layer.gate_up_bias)
-        return _add_linear(x, self._gate(gate_up), layer.down, layer.down_bias)
+        return add_linear(x, self._gate(gate_up), layer.down, layer.down_bias)
 
     def _linear_qkv(self, layer: Layer, x: Float[Tensor, "M H"]) -> Float[Tensor, "M C"]:
         return functional.linear(self._normalize(x, layer.norm1), layer.qkv, layer.qkv_bias)
@@ -162,14 +163,13 @@ class KernelDecoder(FusedDecoder):
     ) -> tuple[Float[Tensor, "N V"], list[KeysValues]]:
         """See ``Decoder``."""
         packing = pack(tokens_NP, last_N + 1)
-        tree = kernels.Tree(segments=packing.segments, positions=packing.positions)
         positions = self._place(packing.positions, tokens_NP.shape[1])
         x = functional.embedding(packing.token_ids, self._embedding)
         kept: list[KeysValues] = []
         for layer in self._layers:
             qkv = self._linear_qkv(layer, x)
             heads = kernels.rotate(qkv, positions, self._shape, self._head_norms(layer))
-            x = self._finish(layer, x, kernels.attend(heads, qkv, tree, self._shape)[0])
+            x = self._finish(layer, x, kernels.attend(heads, qkv, packing.tree, self._shape)[0])
             keys, values = (part.view(len(x), -1, self._width)[:, -self._kv_heads :] for part in (heads, qkv))
             kept.append((keys[packing.nodes].transpose(1, 2), values[packing.nodes].transpose(1, 2)))
         rows = torch.arange(len(last_N), device=last_N.device)
@@ -262,11 +262,3 @@ class _Fusion:
         """Return every parameter's place; a parameter without one would be left out of the computation."""
         assert self._places.keys() == self._source.keys(), self._places.keys() ^ self._source.keys()
         return self._places
-
-
-def _add_linear(
-    x: Float[Tensor, "M H"], y: Float[Tensor, "M I"], weight: Float[Tensor, "H I"], bias: Float[Tensor, " H"] | None
-) -> Float[Tensor, "M H"]:
-    """Compute x + y weight^T + bias."""
-    x = torch.addmm(x, y, weight.T)
-    return x if bias is None else x.add_(bias)
