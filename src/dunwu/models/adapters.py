@@ -112,6 +112,11 @@ def is_adapter_weight(name: str) -> bool:
     return ".lora_A." in name or ".lora_B." in name
 
 
+def is_adapted(layer: Any) -> bool:
+    """Return whether a linear layer has an adapter beside it, which ``add_adapter`` made."""
+    return hasattr(layer, "lora_A")
+
+
 def list_learned(adapted: Any) -> dict[str, Tensor]:
     """Return the parameters that learn, by their names in the tree with the adapter."""
     return {name: parameter for name, parameter in adapted.named_parameters() if parameter.requires_grad}
@@ -149,7 +154,7 @@ class EffectiveWeights:
 
     def read(self) -> Iterator[Tensor]:
         """See ``weights.WeightSource``."""
-        layers = {id(layer.base_layer.weight): layer for layer in self.adapted.modules() if hasattr(layer, "lora_A")}
+        layers = {id(layer.base_layer.weight): layer for layer in self.adapted.modules() if is_adapted(layer)}
         for parameter in self.model.parameters():
             layer = layers.get(id(parameter))
             yield parameter.detach() if layer is None else effective_weight(layer)

@@ -2,24 +2,27 @@
 
 The model stays transformers' own: its parameters are read at every call, and gradients reach them by autograd. What is
 kept between forward and backward is a layer's input, its projections and the attention's result; norms, rotations and
-gates are computed again, which costs less than the memory.
+gates are computed again, which costs less than the memory. Beside a linear layer there may be an adapter, W + B A; then
+W is frozen, and its gradient, a third of a step's arithmetic, is not computed.
 
-N tokens, H hidden size, C columns of a projection.
+N tokens, H hidden size, C columns of a projection, R ranks of all adapters at one input.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from dunwu.kernels import operations as kernels
 from dunwu.kernels.library import load_kernels, vector_width
+from dunwu.models.adapters import NAME, is_adapted
 
 FAMILY = frozenset({"llama", "qwen2", "qwen3"})
 
@@ -42,9 +45,13 @@ def can_fuse(model: Any) -> bool:
         return False
     config, half_head = model.config, model.model.layers[0].self_attn.head_dim // 2
     sizes = half_head, config.hidden_size, config.intermediate_size
-    # A linear layer of another class, an adapter's for one, computes what its weight does not say.
-    plain = all(type(linear) is torch.nn.Linear for layer in model.model.layers for linear in _list_linears(layer))
-    return plain and all(size % vector_width() == 0 for size in sizes)
+    # A linear layer of another class computes what its weight does not say.
+    known = all(_is_known(linear) for layer in model.model.layers for linear in _list_linears(layer))
+    return known and all(size % vector_width() == 0 for size in sizes)
+
+
+def _is_known(linear: Any) -> bool:
+    return type(linear.base_layer if is_adapted(linear) else linear) is torch.nn.Linear
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,22 +105,72 @@ def _list_linears(layer: Any) -> list[Any]:
 
 def _run_layer(layer: Any, x_NH: Tensor, context: _Context) -> Tensor:
     query, key, value, out, gate, up, down = _list_linears(layer)
-    linears, attention = ([query, key, value], [out], [gate, up], [down]), layer.self_attn
-    weights = [_join([linear.weight for linear in group]) for group in linears]
-    biases = [_join([linear.bias for linear in group if linear.bias is not None]) for group in linears]
+    attention, epsilon = layer.self_attn, context.heads.epsilon
     head_norms = (attention.q_norm.weight, attention.k_norm.weight) if hasattr(attention, "q_norm") else (None, None)
     x_NH = _Attention.apply(  # type: ignore[no-untyped-call]
-        x_NH, layer.input_layernorm.weight, weights[0], biases[0], *head_norms, weights[1], biases[1], context
+        x_NH, layer.input_layernorm.weight, *head_norms, context, *_join(query, key, value), *_join(out)
     )
-    norm_H, epsilon = layer.post_attention_layernorm.weight, context.heads.epsilon
-    out_NH: Tensor = _Network.apply(x_NH, norm_H, weights[2], biases[2], weights[3], biases[3], epsilon)  # type: ignore[no-untyped-call]
+    norm_H = layer.post_attention_layernorm.weight
+    out_NH: Tensor = _Network.apply(x_NH, norm_H, epsilon, *_join(gate, up), *_join(down))  # type: ignore[no-untyped-call]
     return out_NH
 
 
-def _join(parts: list[Tensor]) -> Tensor | None:
-    """Put matrices that share an input below each other: one product instead of several."""
-    if not parts:
-        return None
+class _Linear(NamedTuple):
+    """Linear layers that share an input: x weight^T + bias + (x low^T) high^T.
+
+    Autograd sees the four tensors one by one, so a function takes and returns them flat.
+    """
+
+    weight: Float[Tensor, "C H"]
+    bias: Float[Tensor, " C"] | None
+    low: Float[Tensor, "R H"] | None
+    """The matrices A of their adapters."""
+    high: Float[Tensor, "C R"] | None
+    """The matrices B, times alpha / rank, each in the columns of its own A."""
+
+    def apply(self, x_NH: Tensor) -> Float[Tensor, "N C"]:
+        """Compute what the layers give."""
+        return self._adapt(functional.linear(x_NH, self.weight, self.bias), x_NH)
+
+    def add_to(self, residual_NC: Tensor, x_NH: Tensor) -> Float[Tensor, "N C"]:
+        """Compute what the layers add to the residual stream."""
+        return self._adapt(add_linear(residual_NC, x_NH, self.weight, self.bias), x_NH)
+
+    def _adapt(self, out_NC: Tensor, x_NH: Tensor) -> Tensor:
+        if self.low is None or self.high is None:
+            return out_NC
+        return out_NC.addmm_(x_NH @ self.low.T, self.high.T)
+
+    def differentiate_input(self, grad_NC: Tensor) -> Float[Tensor, "N H"]:
+        """Compute the gradient of what came in from that of what went out."""
+        grad_NH = grad_NC @ self.weight
+        if self.low is None or self.high is None:
+            return grad_NH
+        return grad_NH.addmm_(grad_NC @ self.high, self.low)
+
+    def differentiate(self, grad_NC: Tensor, x_NH: Tensor, needed: Sequence[bool]) -> tuple[Tensor | None, ...]:
+        """Compute the gradients of the four, of those that are needed."""
+        return (
+            grad_NC.T @ x_NH if needed[0] else None,
+            grad_NC.sum(0) if needed[1] else None,
+            (grad_NC @ self.high).T @ x_NH if self.high is not None and needed[2] else None,
+            grad_NC.T @ (x_NH @ self.low.T) if self.low is not None and needed[3] else None,
+        )
+
+
+def _join(*linears: Any) -> _Linear:
+    """Put layers that share an input below each other: one product instead of several."""
+    weight = _stack([linear.weight for linear in linears])
+    bias = _stack([linear.bias for linear in linears]) if linears[0].bias is not None else None
+    if not is_adapted(linears[0]):
+        return _Linear(weight, bias, None, None)
+    low = _stack([linear.lora_A[NAME].weight for linear in linears])
+    parts = [linear.lora_B[NAME].weight * linear.scaling[NAME] for linear in linears]
+    high: Tensor = torch.block_diag(*parts)  # type: ignore[no-untyped-call]
+    return _Linear(weight, bias, low, high)
+
+
+def _stack(parts: list[Tensor]) -> Tensor:
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
@@ -143,47 +200,42 @@ class _Attention(torch.autograd.Function):
         ctx: Any,
         x_NH: Tensor,
         norm_H: Tensor,
-        qkv_CH: Tensor,
-        qkv_bias: Tensor | None,
         query_norm: Tensor | None,
         key_norm: Tensor | None,
-        out_HC: Tensor,
-        out_bias: Tensor | None,
         context: _Context,
+        *linears: Tensor | None,
     ) -> Tensor:
+        qkv, out = _split(linears)
         norms = kernels.HeadNorms(query=query_norm, key=key_norm)
         normed_NH, _ = kernels.normalize(x_NH, norm_H, context.heads.epsilon)
-        qkv_NC = functional.linear(normed_NH, qkv_CH, qkv_bias)
+        qkv_NC = qkv.apply(normed_NH)
         heads_NC = kernels.rotate(qkv_NC, context.positions, context.heads, norms)
         mixed_NC, lse_NA = kernels.attend(heads_NC, qkv_NC, context.tree, context.heads)
-        ctx.save_for_backward(x_NH, norm_H, qkv_CH, query_norm, key_norm, out_HC, qkv_NC, mixed_NC, lse_NA)
+        ctx.save_for_backward(x_NH, norm_H, query_norm, key_norm, qkv_NC, mixed_NC, lse_NA, *linears)
         ctx.context = context
-        return add_linear(x_NH, mixed_NC, out_HC, out_bias)
+        return out.add_to(x_NH, mixed_NC)
 
     @staticmethod
     def backward(ctx: Any, grad_NH: Tensor) -> tuple[Tensor | None, ...]:
-        x_NH, norm_H, qkv_CH, query_norm, key_norm, out_HC, qkv_NC, mixed_NC, lse_NA = ctx.saved_tensors
+        x_NH, norm_H, query_norm, key_norm, qkv_NC, mixed_NC, lse_NA, *linears = ctx.saved_tensors
+        qkv, out = _split(linears)
         context: _Context = ctx.context
         norms = kernels.HeadNorms(query=query_norm, key=key_norm)
         grad_NH = grad_NH.contiguous()
         heads_NC = kernels.rotate(qkv_NC, context.positions, context.heads, norms)
-        grad_mixed_NC = grad_NH @ out_HC
+        grad_mixed_NC = out.differentiate_input(grad_NH)
         grad_qkv_NC = kernels.attend_backward(
             grad_mixed_NC, heads_NC, qkv_NC, context.tree, context.heads, mixed_NC, lse_NA
         )
         grad_norms = kernels.rotate_backward(grad_qkv_NC, qkv_NC, context.positions, context.heads, norms)
         normed_NH, rms_N = kernels.normalize(x_NH, norm_H, context.heads.epsilon)
-        grad_x_NH, grad_norm_H = kernels.normalize_backward(grad_qkv_NC @ qkv_CH, x_NH, norm_H, rms_N, grad_NH)
+        grad_normed_NH = qkv.differentiate_input(grad_qkv_NC)
+        grad_x_NH, grad_norm_H = kernels.normalize_backward(grad_normed_NH, x_NH, norm_H, rms_N, grad_NH)
+        needed = ctx.needs_input_grad[5:]
         return (
-            grad_x_NH,
-            grad_norm_H,
-            grad_qkv_NC.T @ normed_NH if ctx.needs_input_grad[2] else None,
-            grad_qkv_NC.sum(0) if ctx.needs_input_grad[3] else None,
-            grad_norms.query,
-            grad_norms.key,
-            grad_NH.T @ mixed_NC if ctx.needs_input_grad[6] else None,
-            grad_NH.sum(0) if ctx.needs_input_grad[7] else None,
-            None,
+            *(grad_x_NH, grad_norm_H, grad_norms.query, grad_norms.key, None),
+            *qkv.differentiate(grad_qkv_NC, normed_NH, needed[:4]),
+            *out.differentiate(grad_NH, mixed_NC, needed[4:]),
         )
 
 
@@ -191,38 +243,32 @@ class _Network(torch.autograd.Function):
     """x + down(silu(gate(norm(x))) x up(norm(x)))."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        x_NH: Tensor,
-        norm_H: Tensor,
-        gate_up_CH: Tensor,
-        gate_up_bias: Tensor | None,
-        down_HF: Tensor,
-        down_bias: Tensor | None,
-        epsilon: float,
-    ) -> Tensor:
-        normed_NH, _ = kernels.normalize(x_NH, norm_H, epsilon)
-        gate_up_NC = functional.linear(normed_NH, gate_up_CH, gate_up_bias)
-        ctx.save_for_backward(x_NH, norm_H, gate_up_CH, down_HF, gate_up_NC)
+    def forward(ctx: Any, x_NH: Tensor, norm_H: Tensor, epsilon: float, *linears: Tensor | None) -> Tensor:
+        gate_up, down = _split(linears)
+        gate_up_NC = gate_up.apply(kernels.normalize(x_NH, norm_H, epsilon)[0])
+        ctx.save_for_backward(x_NH, norm_H, gate_up_NC, *linears)
         ctx.epsilon = epsilon
-        return add_linear(x_NH, kernels.gate(gate_up_NC), down_HF, down_bias)
+        return down.add_to(x_NH, kernels.gate(gate_up_NC))
 
     @staticmethod
     def backward(ctx: Any, grad_NH: Tensor) -> tuple[Tensor | None, ...]:
-        x_NH, norm_H, gate_up_CH, down_HF, gate_up_NC = ctx.saved_tensors
+        x_NH, norm_H, gate_up_NC, *linears = ctx.saved_tensors
+        gate_up, down = _split(linears)
         grad_NH = grad_NH.contiguous()
-        grad_gate_up_NC, gated_NF = kernels.gate_backward(grad_NH @ down_HF, gate_up_NC)
+        grad_gate_up_NC, gated_NF = kernels.gate_backward(down.differentiate_input(grad_NH), gate_up_NC)
         normed_NH, rms_N = kernels.normalize(x_NH, norm_H, ctx.epsilon)
-        grad_x_NH, grad_norm_H = kernels.normalize_backward(grad_gate_up_NC @ gate_up_CH, x_NH, norm_H, rms_N, grad_NH)
+        grad_normed_NH = gate_up.differentiate_input(grad_gate_up_NC)
+        grad_x_NH, grad_norm_H = kernels.normalize_backward(grad_normed_NH, x_NH, norm_H, rms_N, grad_NH)
+        needed = ctx.needs_input_grad[3:]
         return (
-            grad_x_NH,
-            grad_norm_H,
-            grad_gate_up_NC.T @ normed_NH if ctx.needs_input_grad[2] else None,
-            grad_gate_up_NC.sum(0) if ctx.needs_input_grad[3] else None,
-            grad_NH.T @ gated_NF if ctx.needs_input_grad[4] else None,
-            grad_NH.sum(0) if ctx.needs_input_grad[5] else None,
-            None,
+            *(grad_x_NH, grad_norm_H, None),
+            *gate_up.differentiate(grad_gate_up_NC, normed_NH, needed[:4]),
+            *down.differentiate(grad_NH, gated_NF, needed[4:]),
         )
+
+
+def _split(linears: Sequence[Any]) -> tuple[_Linear, _Linear]:
+    return _Linear(*linears[:4]), _Linear(*linears[4:])
 
 
 def add_linear(x_NH: Tensor, y_NC: Tensor, weight_HC: Tensor, bias_H: Tensor | None) -> Tensor:

@@ -18,9 +18,11 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
+from dunwu.config.schema import AdapterSpec
 from dunwu.kernels import operations as kernels
 from dunwu.kernels.library import load_kernels
 from dunwu.models import fused_layers, packing
+from dunwu.models.adapters import add_adapter, list_learned
 from dunwu.models.fused_layers import can_fuse
 from dunwu.rollout.builtin.cache import KVCache
 from dunwu.rollout.builtin.decoder import Decoder, ModuleDecoder, make_decoder
@@ -112,6 +114,31 @@ def test_states_and_gradients(family: str, monkeypatch: pytest.MonkeyPatch) -> N
         assert_close(grads[name], grad, 1e-5, name)
 
 
+@pytest.mark.parametrize("rank", [1, 8])
+@pytest.mark.parametrize("family", ["qwen2", "qwen3, tied", "llama", "llama, biases everywhere"])
+def test_an_adapter_beside_every_linear_layer(family: str, rank: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("peft")
+    model, tree = make(family), make_batch()
+    assert packing.enable(model)
+    base = packing.compute_states(model, tree).detach()
+    adapted = add_adapter(model, AdapterSpec(rank=rank, alpha=3.0 * rank), seed=0)
+    assert can_fuse(adapted)
+    # B is zero at first: nothing is added.
+    assert torch.equal(packing.compute_states(adapted, tree).detach(), base)
+    with torch.no_grad():
+        for name, parameter in adapted.named_parameters():
+            if ".lora_B." in name:
+                parameter.normal_(std=0.1)
+    states, grads = differentiate(adapted, tree)
+    assert grads.keys() == list_learned(adapted).keys()
+    assert not torch.allclose(states, base, atol=0.1)
+    monkeypatch.setattr(packing, "can_fuse", lambda model: False)
+    exact, exact_grads = differentiate(adapted.double(), tree)
+    assert_close(states, exact, 4e-6)
+    for name, grad in exact_grads.items():
+        assert_close(grads[name], grad, 1e-5, name)
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_same_twice(threads: int) -> None:
     model, tree, before = make("qwen3"), make_batch(), torch.get_num_threads()
@@ -168,11 +195,11 @@ def test_widths_and_layers_that_the_kernels_do_not_know(change: dict[str, Any]) 
 def test_what_is_no_plain_model_in_single_precision() -> None:
     assert not can_fuse(make("llama").to(torch.bfloat16))
 
-    class Adapted(torch.nn.Linear):
+    class Other(torch.nn.Linear):
         """A layer that computes more than its weight says."""
 
     model = make("llama")
-    model.model.layers[2].mlp.down_proj = Adapted(96, 64, bias=False)
+    model.model.layers[2].mlp.down_proj = Other(96, 64, bias=False)
     assert not can_fuse(model)
 
 
