@@ -46,6 +46,11 @@ class Source:
         return CHAT if getattr(load_tokenizer(self.source), "chat_template", None) else PLAIN
 
     @property
+    def stop(self) -> tuple[str, ...]:
+        """Texts that ended its answers when it learned from rewards, beside the end of sequence."""
+        return tuple((self.stage or {}).get("rollout", {}).get("stop", ()))
+
+    @property
     def positions(self) -> int | None:
         """How many tokens it can read and write, where that is known."""
         shape = None if is_server(self.source) else find_shape(self.source)

@@ -174,6 +174,8 @@ def build_recipe(request: EvaluationRequest, overrides: Sequence[str], progress:
         "max_new_tokens": new_tokens,
     }
     common |= {name: value for name in ("temperature", "top_p") if (value := getattr(request, name)) is not None}
+    if stop := list(dict.fromkeys(text for source in sources for text in source.stop)):
+        common["stop"] = stop
     stages: Tree = {}
     for name, path in match_files(request.benchmarks, request.files):
         form, chosen = _make_set(name, path, request, template)
@@ -219,7 +221,9 @@ def _parse_columns(request: EvaluationRequest) -> Tree:
 def _choose_template(request: EvaluationRequest, sources: Sequence[Source]) -> str:
     """Choose the template of the models in this process; servers have their own."""
     names = display_names([source.source for source in sources])
-    wanted = {name: source.template for name, source in zip(names, sources, strict=True)}
+    # A base beside what was trained from it is asked in the same way: else the two could not be compared.
+    bases = {source.stage.get("from"): source.template for source in sources if source.stage is not None}
+    wanted = {name: bases.get(one.source) or one.template for name, one in zip(names, sources, strict=True)}
     local = {name: template for name, template in wanted.items() if template is not None}
     if request.template is not None:
         if not local:

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from tests.published import write
 
+from dunwu.api.model_sources import Source
+from dunwu.commands import evaluate
 from dunwu.commands.contamination import find_contamination
 from dunwu.commands.evaluate import EvaluationRequest, build_recipe
 from dunwu.config.schema import EvalStage, Recipe
@@ -158,6 +160,22 @@ def test_models_that_are_asked_in_different_ways_need_a_word(tmp_path: Path, pat
         made("countdown", models=models)
     assert only(made("countdown", models=models, template="nano")).prompt.template == "nano"
     assert only(made("countdown", models=("nano-base", SERVER))).prompt.template == "nano"
+
+
+def test_a_base_is_asked_as_what_was_trained_from_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dunwu.models.load import load_policy, save_policy
+
+    base = str(tmp_path / "plain")
+    save_policy(load_policy("nano-base"), tmp_path / "plain")
+    stage = {"from": base, "prompt": {"template": "Q: {prompt} A:"}, "rollout": {"stop": ["</answer>", "Q:"]}}
+    trained = Source(source="nano-base", stage=stage)
+    find = evaluate.source_of
+    monkeypatch.setattr(evaluate, "source_of", lambda text: trained if text == "run" else find(text))
+    for models in (("run", base), (base, "run"), ("run",)):
+        asked = only(made("countdown", models=models))
+        assert (asked.prompt.template, asked.stop) == ("Q: {prompt} A:", ("</answer>", "Q:"))
+    asked = only(made("countdown", models=(base,)))
+    assert (asked.prompt.template, asked.stop) == ("r1-zero", ())
 
 
 def test_a_recipe_is_written_as_it_is_read(path: Path) -> None:
