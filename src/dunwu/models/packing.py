@@ -13,7 +13,8 @@ nodes; attention gathers the queries, keys and values of whole sequences and tak
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -33,26 +34,45 @@ LIKE_LENGTH = 0.8
 """Sequences attend together if the shortest has at least this share of the longest's tokens."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Packing:
-    """N nodes for B sequences of up to T tokens. ``nodes``: which node stands for which token of which sequence.
+class Gathering(NamedTuple):
+    """Whole sequences in batches of like length, as torch's attention takes them.
 
-    ``rows`` are the same again, in batches of like length (R sequences of S tokens), as attention takes them, and
-    ``origin`` says for each node where in those batches, laid end to end, its result stands. What pads a row is node 0:
-    it comes after the row's own tokens, which do not see it, and nothing reads it.
+    What pads a row is node 0: it comes after the row's own tokens, which do not see it, and nothing reads it.
     """
+
+    rows: tuple[Int64[Tensor, "R S"], ...]
+    """The nodes of R sequences of S tokens."""
+    origin: Int64[Tensor, " N"]
+    """Of each node the place of its result in those batches, laid end to end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Packing:
+    """N nodes for B sequences of up to T tokens. ``nodes``: which node stands for which token of which sequence."""
 
     token_ids: Int64[Tensor, " N"]
     positions: Int64[Tensor, " N"]
+    owners: Int64[np.ndarray, " N"]
+    """The sequence that brought each node."""
     nodes: Int64[Tensor, "B T"]
-    rows: tuple[Int64[Tensor, "R S"], ...]
-    origin: Int64[Tensor, " N"]
+    lengths: Int64[Tensor, " B"]
     segments: Int32[np.ndarray, "3 S"]
 
     @property
     def tree(self) -> Tree:
-        """The same as the kernels take it, who gather no rows."""
+        """The same as the kernels take it, who gather nothing."""
         return Tree(segments=self.segments, positions=self.positions)
+
+    @cached_property
+    def gathering(self) -> Gathering:
+        """The same as torch's attention takes it; made once, for all layers."""
+        device = self.nodes.device
+        rows, place_BT = _by_length(self.nodes.cpu().numpy(), self.lengths.tolist())
+        origin = place_BT[self.owners, self.positions.cpu().numpy()]
+        return Gathering(
+            rows=tuple(torch.from_numpy(batch).to(device) for batch in rows),
+            origin=torch.from_numpy(origin).to(device),
+        )
 
 
 def pack(token_ids_BT: Int64[Tensor, "B T"], lengths_B: Int64[Tensor, " B"]) -> Packing:
@@ -77,16 +97,14 @@ def pack(token_ids_BT: Int64[Tensor, "B T"], lengths_B: Int64[Tensor, " B"]) -> 
         positions.append(own)
         owners.append(np.full(len(own), row))
         count, before = count + len(own), row
-    segments = _find_segments(count, branches)
-    rows, place_BT = _by_length(nodes, lengths)
     device = token_ids_BT.device
     return Packing(
         token_ids=torch.from_numpy(np.concatenate(token_ids)).to(device),
         positions=torch.from_numpy(np.concatenate(positions)).to(device),
+        owners=np.concatenate(owners),
         nodes=torch.from_numpy(nodes).to(device),
-        rows=tuple(torch.from_numpy(batch).to(device) for batch in rows),
-        origin=torch.from_numpy(place_BT[np.concatenate(owners), np.concatenate(positions)]).to(device),
-        segments=segments,
+        lengths=lengths_B,
+        segments=_find_segments(count, branches),
     )
 
 
@@ -153,11 +171,12 @@ def attend_packed(
         return output, None
     heads = query.shape[1]
     mixed = []
-    for nodes_RS in packing.rows:
+    rows, origin = packing.gathering
+    for nodes_RS in rows:
         q, k, v = (_gather(part, nodes_RS) for part in (query, key, value))
         out = scaled_dot_product_attention(q, k, v, is_causal=True, scale=scaling, enable_gqa=heads != key.shape[1])
         mixed.append(out.transpose(1, 2).flatten(0, 1).flatten(1))
-    return embedding(packing.origin, torch.cat(mixed)).view(1, len(packing.origin), heads, -1), None
+    return embedding(origin, torch.cat(mixed)).view(1, len(origin), heads, -1), None
 
 
 def _gather(states: Float[Tensor, "1 A N D"], nodes_RS: Int64[Tensor, "R S"]) -> Float[Tensor, "R A S D"]:

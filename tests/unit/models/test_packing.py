@@ -67,15 +67,15 @@ def test_the_tree_by_hand() -> None:
     assert tree.positions.tolist() == [0, 1, 2, 2, 3]
     assert tree.nodes.tolist() == [[0, 1, 3, 4], [0, 1, 2, 0], [0, 1, 3, 0]]
     # Three is less than 0.8 of four: the long row attends alone, the short ones together.
-    assert [rows.tolist() for rows in tree.rows] == [[[0, 1, 3, 4]], [[0, 1, 2], [0, 1, 3]]]
+    assert [rows.tolist() for rows in tree.gathering.rows] == [[[0, 1, 3, 4]], [[0, 1, 2], [0, 1, 3]]]
     # Each node's result comes from the row that made it: abc made a, b, c; abd made d; abde made e.
-    assert tree.origin.tolist() == [4, 5, 6, 9, 3]
+    assert tree.gathering.origin.tolist() == [4, 5, 6, 9, 3]
 
 
 def test_a_row_of_no_tokens_has_no_nodes() -> None:
     tree = packing.pack(torch.tensor([[7, 8], [9, 9]]), torch.tensor([2, 0]))
     assert tree.token_ids.tolist() == [7, 8]
-    assert [rows.tolist() for rows in tree.rows] == [[[0, 1]]]
+    assert [rows.tolist() for rows in tree.gathering.rows] == [[[0, 1]]]
 
 
 @pytest.mark.parametrize("family", PACKED)
