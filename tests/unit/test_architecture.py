@@ -311,7 +311,7 @@ def test_the_command_s_face() -> None:
         "ablate": {"directory", "--stage", "--chains", "--samples", "--json"},
         "watch": {"directories", "--port", "--open"},
         "reproduce": {"recipe", "--set", "--seeds", "--out", "--resume"},
-        "bench": {"name", "--against", "--data", "--json"},
+        "bench": {"name", "--against", "--data", "--size", "--json"},
         "recipes": {"--json"},
         "init": {"name", "file"},
         "schema": {"field", "--json"},

@@ -1,19 +1,12 @@
-"""How fast a rollout could be on this machine, were it nothing but matrix products and reads of keys and values."""
+"""How fast a rollout and a step could be on this machine, were they only matrix products and reads of memory."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
-from dunwu.bench.machine import measure_gemm_flops
-
-FLOAT_BYTES = 4
-READ_BYTES = 1 << 28
-TRIES = 10
+from dunwu.bench.machine import FLOAT_BYTES, ProductRates, list_products, measure_bandwidth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,11 +17,13 @@ class DecodeCost:
         matrix_flops: Operations of its matrix products.
         flops_per_position: Operations of attention for each cached position.
         bytes_per_position: Bytes that are read for each cached position.
+        weight_bytes: Bytes of the matrices, which are read once for all sequences that decode at once.
     """
 
     matrix_flops: float
     flops_per_position: float
     bytes_per_position: float
+    weight_bytes: float
 
 
 def compute_decode_cost(model: Any) -> DecodeCost:
@@ -39,40 +34,62 @@ def compute_decode_cost(model: Any) -> DecodeCost:
     """
     config = model.config
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    weights = sum(parameter.numel() for parameter in model.parameters() if parameter.dim() == 2)
-    if not config.tie_word_embeddings:
-        weights -= config.vocab_size * config.hidden_size
+    weights = sum(count * rows * columns for (rows, columns), count in list_products(model).items())
     return DecodeCost(
         matrix_flops=2.0 * weights,
         flops_per_position=4.0 * config.num_attention_heads * width * config.num_hidden_layers,
         bytes_per_position=2.0 * config.num_key_value_heads * width * config.num_hidden_layers * FLOAT_BYTES,
+        weight_bytes=float(FLOAT_BYTES * weights),
     )
 
 
-def compute_floor(cost: DecodeCost, prompt_tokens: float, completion_lengths: Sequence[int]) -> float:
+def compute_floor(
+    cost: DecodeCost, prompt_tokens: float, completion_lengths: Sequence[int], sequences: int, product_flops: float
+) -> float:
     """Compute how many tokens a second this machine could decode.
 
-    It does arithmetic at the best matrix product's speed, or reads memory at a plain read's, whichever takes longer.
-    A group's prompt is counted as read by every completion, because each attends to it.
+    It does arithmetic at the products' speed, or reads weights and cache at a plain read's, whichever takes longer. A
+    group's prompt is counted as read by every completion, because each attends to it.
 
     Args:
         cost: What a token costs.
         prompt_tokens: Mean length of the prompts.
         completion_lengths: Tokens of each completion.
+        sequences: How many decode at once.
+        product_flops: Operations a second of matrix products.
     """
     tokens = sum(completion_lengths)
-    positions = sum(length * prompt_tokens + length * (length + 1) / 2 for length in completion_lengths)
-    arithmetic = (cost.matrix_flops * tokens + cost.flops_per_position * positions) / measure_gemm_flops()
-    memory = cost.bytes_per_position * positions / measure_bandwidth()
-    return tokens / max(arithmetic, memory)
+    positions = _count_positions(prompt_tokens, completion_lengths)
+    arithmetic = (cost.matrix_flops * tokens + cost.flops_per_position * positions) / product_flops
+    return tokens / max(arithmetic, _read_seconds(cost, positions, completion_lengths, sequences))
 
 
-def measure_bandwidth() -> float:
-    """Return the bytes a second of the best of some plain reads (a sum) of memory larger than the caches."""
-    block = torch.ones(READ_BYTES // FLOAT_BYTES)
-    best = float("inf")
-    for _ in range(TRIES):
-        start = time.perf_counter()
-        block.sum()
-        best = min(best, time.perf_counter() - start)
-    return READ_BYTES / best
+def compute_step_seconds(
+    cost: DecodeCost, prompt_lengths: Sequence[int], completion_lengths: Sequence[int], rates: ProductRates
+) -> float:
+    """Compute the seconds of a step that were its matrix products and what decoding reads.
+
+    Two operations a weight and token forward: once to generate, once for the reference, once to train; backward twice
+    as much. Prompts are counted once a group. Attention, embeddings and everything else are left out. To generate
+    takes at least as long as reading weights and cache.
+
+    Args:
+        cost: What a token costs.
+        prompt_lengths: Tokens of each prompt.
+        completion_lengths: Tokens of each completion; all decode at once.
+        rates: Of the products.
+    """
+    products = cost.matrix_flops * (sum(completion_lengths) + sum(prompt_lengths))
+    positions = _count_positions(sum(prompt_lengths) / len(prompt_lengths), completion_lengths)
+    reads = _read_seconds(cost, positions, completion_lengths, len(completion_lengths))
+    return max(products / rates.decode, reads) + products * (1 + 3) / rates.train
+
+
+def _count_positions(prompt_tokens: float, completion_lengths: Sequence[int]) -> float:
+    return sum(length * prompt_tokens + length * (length + 1) / 2 for length in completion_lengths)
+
+
+def _read_seconds(cost: DecodeCost, positions: float, completion_lengths: Sequence[int], sequences: int) -> float:
+    """Compute how long the reads take: the weights as often as all sequences, or the longest, need a step."""
+    steps = max(max(completion_lengths), sum(completion_lengths) / sequences)
+    return (cost.bytes_per_position * positions + cost.weight_bytes * steps) / measure_bandwidth()

@@ -3,10 +3,31 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 
 ROWS, WIDTH, TRIES = 4096, 512, 30
+TRAINED_ROWS, SHAPE_TRIES = 1024, 5
+"""Tokens of a microbatch, and tries, where products of a model's own shapes are measured."""
+READ_BYTES, READ_TRIES = 1 << 28, 10
+FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProductRates:
+    """Operations a second of matrix products, in single precision, on the CPU, with this process's threads.
+
+    Attributes:
+        decode: Of as many rows as sequences that decode at once.
+        train: Of as many rows as a microbatch has tokens.
+    """
+
+    decode: float
+    train: float
 
 
 def measure_gemm_flops() -> float:
@@ -16,9 +37,55 @@ def measure_gemm_flops() -> float:
     """
     left, right = torch.randn(ROWS, WIDTH), torch.randn(WIDTH, WIDTH)
     out = torch.empty(ROWS, WIDTH)
+    return 2.0 * ROWS * WIDTH * WIDTH / _time_best(lambda: torch.mm(left, right, out=out), TRIES)
+
+
+def measure_plain_rates() -> ProductRates:
+    """Measure one shape for everything; see ``measure_gemm_flops``."""
+    rate = measure_gemm_flops()
+    return ProductRates(decode=rate, train=rate)
+
+
+def measure_model_rates(model: Any, sequences: int) -> ProductRates:
+    """Measure products of the shapes that a model has, each counted as often as it occurs.
+
+    Args:
+        model: A decoder.
+        sequences: How many decode at once.
+    """
+    shapes = list_products(model)
+    return ProductRates(decode=_measure_products(shapes, sequences), train=_measure_products(shapes, TRAINED_ROWS))
+
+
+def list_products(model: Any) -> Counter[tuple[int, int]]:
+    """Count the matrices by which a token is multiplied, by shape; an embedding is one where it is the output too."""
+    looked_up = None if model.config.tie_word_embeddings else model.get_input_embeddings().weight
+    matrices = (weight for weight in model.parameters() if weight.ndim == 2 and weight is not looked_up)
+    return Counter(tuple(weight.shape) for weight in matrices)
+
+
+def _measure_products(shapes: Counter[tuple[int, int]], rows: int) -> float:
+    seconds = sum(count * _time_product(shape, rows) for shape, count in shapes.items())
+    weights = sum(count * shape[0] * shape[1] for shape, count in shapes.items())
+    return 2.0 * rows * weights / seconds
+
+
+def _time_product(shape: tuple[int, int], rows: int) -> float:
+    states, matrix = torch.randn(rows, shape[1]), torch.randn(*shape)
+    out = torch.empty(rows, shape[0])
+    return _time_best(lambda: torch.mm(states, matrix.T, out=out), SHAPE_TRIES)
+
+
+def measure_bandwidth() -> float:
+    """Return the bytes a second of the best of some plain reads (a sum) of memory larger than the caches."""
+    block = torch.ones(READ_BYTES // FLOAT_BYTES)
+    return READ_BYTES / _time_best(block.sum, READ_TRIES)
+
+
+def _time_best(work: Callable[[], object], tries: int) -> float:
     best = float("inf")
-    for _ in range(TRIES):
+    for _ in range(tries):
         start = time.perf_counter()
-        torch.mm(left, right, out=out)
+        work()
         best = min(best, time.perf_counter() - start)
-    return 2.0 * ROWS * WIDTH * WIDTH / best
+    return best

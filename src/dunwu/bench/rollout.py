@@ -1,70 +1,91 @@
 """``dunwu bench rollout``: tokens a second of the built-in engine beside its peers, by turns, each in its own process.
 
 Two workloads of 512 completions, 16 for each of 32 prompts, by the nano base in fp32: ``fixed``, where every completion
-has 128 tokens, and ``natural``, where it answers Countdown and ends when it wants to. Ours also reports
-log-probabilities and text; the peers are asked for tokens only.
+has 128 tokens, and ``natural``, where it answers Countdown and ends when it wants to. With a size both are done by a
+model of that size, with the prompts, groups and lengths of ``sizes``. Ours also reports log-probabilities and text; the
+peers are asked for tokens only.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import random
+import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection
-from statistics import median
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dunwu.bench.floor import compute_decode_cost, compute_floor
-from dunwu.bench.pair import Side, alternate
-from dunwu.bench.rollout_peers import HF_PEERS, VLLM_PYTHON, Job, serve_hf, serve_vllm
-from dunwu.errors import UserError
+from dunwu.bench.machine import measure_model_rates, measure_plain_rates
+from dunwu.bench.pair import Side, alternate, report_memory
+from dunwu.bench.rollout_peers import HF_PEERS, INTERPRETERS, Job, serve_hf, serve_worker
+from dunwu.bench.sizes import END, PROMPT_TOKENS, Size, find_size
+from dunwu.errors import NotInstalled, UserError
 
-PROMPTS, GROUP, PROMPT_TOKENS, NEW_TOKENS, NATURAL_CAP = 32, 16, 24, 128, 384
-ROWS = PROMPTS * GROUP
-PEERS = (*HF_PEERS, "vllm")
+PROMPTS, GROUP, NEW_TOKENS, NATURAL_CAP = 32, 16, 128, 384
+PEERS = (*HF_PEERS, *INTERPRETERS)
+ROUNDS = 3
 
 
 def measure(
-    against: Sequence[str] = ("hf", "hf-static"), *, model: str = "nano-base", rounds: int = 3
+    against: Sequence[str] = ("hf", "hf-static"), *, size: str | None = None, rounds: int = ROUNDS
 ) -> dict[str, dict[str, Any]]:
     """Measure tokens a second.
 
-    vLLM lives in an environment of its own, whose interpreter the variable ``DUNWU_VLLM_PYTHON`` names; without it
-    the peer is listed under ``not_measured``, with the reason.
+    vLLM and llama.cpp live in environments of their own, whose interpreters ``DUNWU_VLLM_PYTHON`` and
+    ``DUNWU_LLAMACPP_PYTHON`` name; without them a peer is listed under ``not_measured``, with the reason.
 
     Args:
         against: Some of ``PEERS``.
-        model: The policy.
+        size: A key of ``sizes.SIZES``; None: the nano base.
         rounds: Turns of each side.
 
     Returns:
-        By workload the median of each side, the ratio over the best peer, and the share of the machine's floor.
+        By workload the median of each side, the ratio over the best peer, the share of the machine's floor, and each
+        side's peak memory.
 
     Raises:
-        UserError: A peer that there is not, or a model that cannot be loaded.
+        UserError: A peer that there is not, or a size that is unknown or too large.
     """
     import torch
 
     unknown = [peer for peer in against if peer not in PEERS]
     if unknown:
         raise UserError(f"no peer {', '.join(unknown)}; there are {', '.join(PEERS)}", field="--against")
-    interpreter = os.environ.get(VLLM_PYTHON)
+    missing = {peer: name for peer in against if (name := INTERPRETERS.get(peer)) and not os.environ.get(name)}
+    present = [peer for peer in against if peer not in missing]
+    if "llamacpp" in present and importlib.util.find_spec("gguf") is None:
+        raise NotInstalled("gguf", "gguf", field="--against")
+    if size:
+        find_size(size).check_memory("rollout", 1 + len(present))
     results: dict[str, dict[str, Any]] = {}
-    for name, job in make_jobs(model).items():
-        sides: dict[str, Side] = {"ours": partial(serve_ours, job)}
-        sides |= {peer: partial(serve_hf, job, peer) for peer in against if peer in HF_PEERS}
-        if "vllm" in against and interpreter:
-            sides["vllm"] = partial(serve_vllm, job, interpreter)
-        numbers = alternate(sides, rounds, torch.get_num_threads())
-        speeds = {side: median(values) for side, values in numbers.items()}
-        results[name] = make_entry(speeds.pop("ours"), speeds, estimate_floor(job))
-        if "vllm" in against and not interpreter:
-            results[name]["not_measured"] = {"vllm": f"{VLLM_PYTHON} names no interpreter"}
+    with tempfile.TemporaryDirectory(prefix="dunwu-bench-") as folder:
+        for name, job in make_jobs(Path(folder), size, gguf="llamacpp" in present).items():
+            turns = alternate(_make_sides(job, present), rounds, torch.get_num_threads())
+            speeds = {side: found.median for side, found in turns.items()}
+            results[name] = make_entry(speeds.pop("ours"), speeds, estimate_floor(job, shaped=size is not None))
+            results[name]["peak_memory_mib"] = report_memory(turns)
+            if missing:
+                reasons = {peer: f"{variable} names no interpreter" for peer, variable in missing.items()}
+                results[name]["not_measured"] = reasons
     return results
+
+
+def _make_sides(job: Job, peers: Sequence[str]) -> dict[str, Side]:
+    sides: dict[str, Side] = {"ours": partial(serve_ours, job)}
+    for peer in peers:
+        if peer in HF_PEERS:
+            sides[peer] = partial(serve_hf, job, peer)
+        else:
+            sides[peer] = partial(serve_worker, job, peer, os.environ[INTERPRETERS[peer]])
+    return sides
 
 
 def make_entry(ours: float, peers: dict[str, float], floor_speed: float) -> dict[str, Any]:
@@ -84,23 +105,55 @@ def make_entry(ours: float, peers: dict[str, float], floor_speed: float) -> dict
     }
 
 
-def make_jobs(model: str) -> dict[str, Job]:
-    """Make the two workloads."""
+def make_jobs(folder: Path, size: str | None, *, gguf: bool) -> dict[str, Job]:
+    """Make the two workloads.
+
+    Args:
+        folder: Where files may be written.
+        size: See ``measure``.
+        gguf: Whether the model is wanted as a GGUF file, too.
+    """
+    jobs = _make_sized_jobs(folder, find_size(size)) if size else _make_nano_jobs()
+    if not gguf:
+        return jobs
+    from dunwu.bench.gguf_file import write_gguf
+    from dunwu.models.load import load_policy
+
+    natural, file = jobs["natural"], folder / "model.gguf"
+    write_gguf(load_policy(natural.folder, device="cpu").model, natural.eos_ids[0], file)
+    return {name: replace(job, gguf=str(file)) for name, job in jobs.items()}
+
+
+def _make_nano_jobs() -> dict[str, Job]:
     from dunwu.models.load import load_policy, resolve
     from dunwu.models.templates import NANO
     from dunwu.tasks.generators.countdown import draw_instance, write_question
 
-    folder, policy = resolve(model), load_policy(model, device="cpu")
+    folder, policy = resolve("nano-base"), load_policy("nano-base", device="cpu")
     rng = random.Random(0)
-    noise = [tuple(rng.randrange(256) for _ in range(PROMPT_TOKENS)) for _ in range(PROMPTS)]
+    noise = _make_noise(rng, PROMPTS)
     questions = [write_question(*draw_instance(rng, 3), rng.choice(("en", "zh"))) for _ in range(PROMPTS)]
     asked = [tuple(policy.tokenizer.encode(NANO.replace("{prompt}", question))) for question in questions]
     return {
-        "fixed": Job(folder=folder, prompts=tuple(noise), group=GROUP, max_new_tokens=NEW_TOKENS, eos_ids=()),
+        "fixed": Job(folder=folder, prompts=noise, group=GROUP, max_new_tokens=NEW_TOKENS, eos_ids=()),
         "natural": Job(
             folder=folder, prompts=tuple(asked), group=GROUP, max_new_tokens=NATURAL_CAP, eos_ids=policy.eos_ids
         ),
     }
+
+
+def _make_sized_jobs(folder: Path, size: Size) -> dict[str, Job]:
+    from dunwu.bench.random_model import make_random_model
+
+    work, model = size.rollout, folder / "model"
+    make_random_model(model, size.config, work.mean_tokens)
+    noise = _make_noise(random.Random(0), work.prompts)
+    fixed = Job(folder=str(model), prompts=noise, group=work.group_size, max_new_tokens=work.new_tokens, eos_ids=())
+    return {"fixed": fixed, "natural": replace(fixed, max_new_tokens=work.most_tokens, eos_ids=(END,))}
+
+
+def _make_noise(rng: random.Random, prompts: int) -> tuple[tuple[int, ...], ...]:
+    return tuple(tuple(rng.randrange(256) for _ in range(PROMPT_TOKENS)) for _ in range(prompts))
 
 
 def serve_ours(job: Job, connection: Connection) -> None:
@@ -130,14 +183,25 @@ def build_engine(job: Job) -> tuple[Any, Any, Any]:
     ]
     loaded = load_policy(job.folder, device="cpu")
     policy = Policy(model=loaded.model, tokenizer=loaded.tokenizer, eos_ids=job.eos_ids, pad_id=loaded.pad_id)
-    return build_builtin_engine(policy, max_sequences=ROWS), requests, Sampling(max_new_tokens=job.max_new_tokens)
+    return (
+        build_builtin_engine(policy, max_sequences=job.completions),
+        requests,
+        Sampling(max_new_tokens=job.max_new_tokens),
+    )
 
 
-def estimate_floor(job: Job) -> float:
-    """Compute the tokens a second of nothing but the job's matrix products and memory reads."""
+def estimate_floor(job: Job, *, shaped: bool) -> float:
+    """Compute the tokens a second of nothing but the job's matrix products and memory reads.
+
+    Args:
+        job: The workload.
+        shaped: Whether products are those of the model's own shapes; else of one shape.
+    """
     from dunwu.models.load import load_policy
 
     engine, requests, sampling = build_engine(job)
     lengths = [len(completion.token_ids) for _, completion in engine.generate(requests, sampling)]
+    model = load_policy(job.folder, device="cpu").model
+    rates = measure_model_rates(model, job.completions) if shaped else measure_plain_rates()
     prompt_tokens = float(np.mean([len(prompt) for prompt in job.prompts]))
-    return compute_floor(compute_decode_cost(load_policy(job.folder, device="cpu").model), prompt_tokens, lengths)
+    return compute_floor(compute_decode_cost(model), prompt_tokens, lengths, job.completions, rates.decode)

@@ -1,4 +1,8 @@
-"""The peers of ``dunwu bench rollout``: transformers in this environment, vLLM in another interpreter."""
+"""The peers of ``dunwu bench rollout``: transformers in this environment, vLLM and llama.cpp in interpreters of theirs.
+
+Each peer takes the number of sequences that is fastest in its first turn, which is thrown away, but for vLLM, which
+plans for itself.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +18,13 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
-VLLM_PYTHON = "DUNWU_VLLM_PYTHON"
+from dunwu.bench.memory import read_peak_memory
+
+INTERPRETERS = {"vllm": "DUNWU_VLLM_PYTHON", "llamacpp": "DUNWU_LLAMACPP_PYTHON"}
+"""Peers that have an environment of their own, and the variable that names its interpreter."""
 HF_PEERS = ("hf", "hf-static")
-HF_BATCHES = (64, 128, 256, 512)
-"""Rows that transformers may decode at once: each side takes the number that is fastest in its first turn."""
+HF_PARTS = (8, 4, 2, 1)
+"""In how many parts transformers may do the job, one after the other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +33,7 @@ class Job:
 
     Attributes:
         folder: The model, a transformers folder.
+        gguf: The same as a GGUF file, where llama.cpp is a peer.
         prompts: Token ids of each prompt.
         group: Completions of each prompt.
         max_new_tokens: Tokens of a completion, at most.
@@ -33,10 +41,16 @@ class Job:
     """
 
     folder: str
+    gguf: str | None = None
     prompts: tuple[tuple[int, ...], ...]
     group: int
     max_new_tokens: int
     eos_ids: tuple[int, ...]
+
+    @property
+    def completions(self) -> int:
+        """All completions of a turn."""
+        return len(self.prompts) * self.group
 
 
 def serve_hf(job: Job, peer: str, connection: Connection) -> None:
@@ -69,7 +83,7 @@ def serve_hf(job: Job, peer: str, connection: Connection) -> None:
 
     best: int | None = None
     while connection.recv():
-        best = best or max(HF_BATCHES, key=tokens_per_second)
+        best = best or max({max(1, len(rows) // parts) for parts in HF_PARTS}, key=tokens_per_second)
         connection.send(tokens_per_second(best))
 
 
@@ -80,31 +94,39 @@ def count_tokens(written: Int64[np.ndarray, "B C"], eos_ids: tuple[int, ...]) ->
     return int(lengths.sum())
 
 
-def serve_vllm(job: Job, interpreter: str, connection: Connection) -> None:
-    """Do the job with vLLM at every turn, and send its tokens a second; its own words go to stderr.
+def serve_worker(job: Job, peer: str, interpreter: str, connection: Connection) -> float | None:
+    """Have a program of another environment do the job at every turn, and send its tokens a second.
 
     Args:
         job: The workload.
-        interpreter: A Python that has vLLM.
+        peer: A key of ``INTERPRETERS``, whose program stands in this folder.
+        interpreter: A Python that has the peer.
         connection: To the process that compares.
+
+    Returns:
+        The program's peak memory; see ``pair.Side``.
     """
     import torch
 
+    threads = torch.get_num_threads()
     # By itself vLLM would leave one core idle, of two.
-    own = {"VLLM_CPU_NUM_OF_RESERVED_CPU": "0", "VLLM_CPU_KVCACHE_SPACE": "1"}
-    environment = os.environ | own | {"OMP_NUM_THREADS": str(torch.get_num_threads())}
-    worker = Path(__file__).with_name("vllm_worker.py")
+    own = {"VLLM_CPU_NUM_OF_RESERVED_CPU": "0", "VLLM_CPU_KVCACHE_SPACE": "1", "OMP_NUM_THREADS": str(threads)}
+    worker = Path(__file__).with_name(f"{peer}_worker.py")
     with subprocess.Popen(
-        [interpreter, str(worker), json.dumps(asdict(job))],
+        [interpreter, str(worker), json.dumps(asdict(job) | {"threads": threads})],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env=environment,
+        env=os.environ | own,
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         while connection.recv():
             process.stdin.write("go\n")
             process.stdin.flush()
-            connection.send(float(process.stdout.readline()))
+            if not (line := process.stdout.readline()):
+                raise EOFError(f"{peer} ended early")
+            connection.send(float(line))
+        peak = read_peak_memory(process.pid)
         process.stdin.close()
+    return peak

@@ -3,17 +3,15 @@
 ``fixed``    a Qwen2-shaped model of 1.05 M random weights; prompts of 24 tokens, every completion exactly 128 long
 ``natural``  the nano base on Countdown; every completion as long as the model makes it, 256 at most
 
-G = 16, 32 prompts a step, one update per rollout, beta = 0.001, single precision, temperature 1, all on the CPU, whose
-floor it is held to. TRL runs with its own ``generate``, without gradient checkpointing (which would cost it a third
-more), in microbatches that suit the caches.
+With a size both are a model of that size, with the prompts, groups and lengths of ``sizes``. Without, G = 16 and 32
+prompts a step. One update per rollout, beta = 0.001, single precision, temperature 1, all on the CPU, whose floor it
+is held to. TRL runs with its own ``generate``, without gradient checkpointing (which would cost it a third more), in
+microbatches that suit the caches.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import random
-import statistics
-import string
 import tempfile
 import time
 from collections.abc import Sequence
@@ -28,8 +26,11 @@ import numpy as np
 import torch
 
 from dunwu import algorithms
-from dunwu.bench.machine import measure_gemm_flops
-from dunwu.bench.pair import alternate
+from dunwu.bench.floor import compute_decode_cost, compute_step_seconds
+from dunwu.bench.machine import measure_model_rates, measure_plain_rates
+from dunwu.bench.pair import alternate, report_memory
+from dunwu.bench.random_model import make_prompts, make_random_model
+from dunwu.bench.sizes import SIZES, Size, find_size
 from dunwu.config.packaged import NANO_BASE
 from dunwu.config.schema import AlgorithmSpec, OptimizerSpec, TaskSpec, UpdateSpec
 from dunwu.errors import NotInstalled, UserError
@@ -55,7 +56,7 @@ from dunwu.types import (
 )
 
 PROMPTS, GROUP_SIZE, BETA, LEARNING_RATE, ROUNDS = 32, 16, 0.001, 3e-6, 3
-PROMPT_TOKENS, COMPLETION_TOKENS, VOCABULARY = 24, 128, 1024
+COMPLETION_TOKENS = 128
 TRL_MICROBATCH = 32
 
 
@@ -66,43 +67,61 @@ class Workload:
     Attributes:
         model: A transformers folder.
         prompts: The prompts of a step.
+        group_size: Completions of each.
         max_new_tokens: How long completions are.
         exactly: Whether every one is that long; else at most.
+        microbatch: Sequences that TRL trains on at once.
+        shaped: Whether the floor is that of products of the model's own shapes; else of one shape.
     """
 
     model: str
     prompts: tuple[str, ...]
+    group_size: int
     max_new_tokens: int
     exactly: bool
+    microbatch: int
+    shaped: bool
+
+    @property
+    def completions(self) -> int:
+        """All completions of a step."""
+        return len(self.prompts) * self.group_size
 
 
-def measure(against: Sequence[str]) -> dict[str, dict[str, Any]]:
+def measure(against: Sequence[str], *, size: str | None = None) -> dict[str, dict[str, Any]]:
     """Measure the samples a second of each workload.
 
     Args:
         against: ``trl`` or nothing.
+        size: A key of ``sizes.SIZES``; None: the workloads above.
 
     Returns:
-        By workload ours, the peers', the ratio, and the share of the machine's floor: the rate of a step that were
-        nothing but its matrix products.
+        By workload ours, the peers', the ratio, the share of the machine's floor (the rate of a step that were nothing
+        but its matrix products and the reads of weights and cache), and each side's peak memory.
 
     Raises:
-        UserError: A peer other than ``trl``, or TRL is not installed.
+        UserError: A peer other than ``trl``, TRL is not installed, or the size is unknown or too large.
     """
     for peer in against:
         if peer != "trl":
             raise UserError(f"no such peer: {peer}; the step is measured against trl", field="--against")
         if importlib.util.find_spec("trl") is None:
             raise NotInstalled("TRL", "bench", field="--against")
+    if size:
+        find_size(size).check_memory("step", 1 + len(against))
     with tempfile.TemporaryDirectory(prefix="dunwu-bench-") as folder:
-        workloads = {"fixed": make_fixed_workload(Path(folder)), "natural": make_natural_workload(NANO_BASE)}
+        workloads = (
+            make_sized_workloads(Path(folder), find_size(size))
+            if size
+            else {"fixed": make_fixed_workload(Path(folder)), "natural": make_natural_workload(NANO_BASE)}
+        )
         return {name: _measure(workload, against) for name, workload in workloads.items()}
 
 
 def _measure(workload: Workload, against: Sequence[str]) -> dict[str, Any]:
     sides = {"dunwu": partial(serve_ours, workload)} | {peer: partial(serve_trl, workload) for peer in against}
-    seconds = alternate(sides, ROUNDS, torch.get_num_threads())
-    rates = {name: PROMPTS * GROUP_SIZE / statistics.median(taken) for name, taken in seconds.items()}
+    turns = alternate(sides, ROUNDS, torch.get_num_threads())
+    rates = {name: workload.completions / side.median for name, side in turns.items()}
     rate = rates.pop("dunwu")
     return {
         "ours": rate,
@@ -110,34 +129,14 @@ def _measure(workload: Workload, against: Sequence[str]) -> dict[str, Any]:
         "peers": rates,
         "ratio": rate / max(rates.values()) if rates else None,
         "floor_share": rate / compute_floor(workload),
+        "peak_memory_mib": report_memory(turns),
     }
 
 
 def make_fixed_workload(folder: Path) -> Workload:
     """Make the model of random weights in a folder, and prompts of random letters."""
-    from tokenizers import Tokenizer, models, pre_tokenizers
-    from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
-
-    torch.manual_seed(0)
-    config = Qwen2Config(
-        vocab_size=VOCABULARY,
-        hidden_size=128,
-        num_hidden_layers=4,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        intermediate_size=384,
-        max_position_embeddings=512,
-        eos_token_id=256,
-        pad_token_id=257,
-    )
-    Qwen2ForCausalLM(config).save_pretrained(folder)
-    vocabulary = {letter: i for i, letter in enumerate(sorted(pre_tokenizers.ByteLevel.alphabet()))}
-    letters = Tokenizer(models.BPE(vocab=vocabulary, merges=[]))
-    letters.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    PreTrainedTokenizerFast(tokenizer_object=letters, eos_token="<|end|>", pad_token="<|pad|>").save_pretrained(folder)
-    draw = random.Random(0)
-    prompts = ("".join(draw.choices(string.ascii_lowercase, k=PROMPT_TOKENS)) for _ in range(PROMPTS))
-    return Workload(model=str(folder), prompts=tuple(prompts), max_new_tokens=COMPLETION_TOKENS, exactly=True)
+    make_random_model(folder, SIZES["1M"].config)
+    return _make_workload(str(folder), make_prompts(PROMPTS), COMPLETION_TOKENS, exactly=True)
 
 
 def make_natural_workload(model: str) -> Workload:
@@ -145,7 +144,35 @@ def make_natural_workload(model: str) -> Workload:
     problems = build_mixture((TaskSpec(task="countdown", levels=(3,)),), 0).draw(0, PROMPTS)
     questions = ("\n".join(message.content for message in problem.messages) for problem in problems)
     prompts = tuple(NANO.replace("{prompt}", question) for question in questions)
-    return Workload(model=resolve(model), prompts=prompts, max_new_tokens=2 * COMPLETION_TOKENS, exactly=False)
+    return _make_workload(resolve(model), prompts, 2 * COMPLETION_TOKENS, exactly=False)
+
+
+def _make_workload(model: str, prompts: tuple[str, ...], max_new_tokens: int, exactly: bool) -> Workload:
+    return Workload(
+        model=model,
+        prompts=prompts,
+        group_size=GROUP_SIZE,
+        max_new_tokens=max_new_tokens,
+        exactly=exactly,
+        microbatch=TRL_MICROBATCH,
+        shaped=False,
+    )
+
+
+def make_sized_workloads(folder: Path, size: Size) -> dict[str, Workload]:
+    """Make the model of a size in a folder, and its two workloads; see ``sizes``."""
+    work = size.step
+    make_random_model(folder, size.config, work.mean_tokens)
+    fixed = Workload(
+        model=str(folder),
+        prompts=make_prompts(work.prompts),
+        group_size=work.group_size,
+        max_new_tokens=work.new_tokens,
+        exactly=True,
+        microbatch=size.microbatch,
+        shaped=True,
+    )
+    return {"fixed": fixed, "natural": replace(fixed, max_new_tokens=work.most_tokens, exactly=False)}
 
 
 class FreeGrader:
@@ -183,12 +210,13 @@ class OurStep:
             temperature=self.sampling.temperature,
             total_steps=1 + ROUNDS,
         )
-        self.engine: Engine = build_builtin_engine(self.policy, max_sequences=PROMPTS * GROUP_SIZE)
+        self.engine: Engine = build_builtin_engine(self.policy, max_sequences=workload.completions)
+        self.group_size = workload.group_size
 
     def rollout(self, waiting: AbstractContextManager[None] = NOTHING) -> list[ScoredGroup]:
         """Generate every prompt's group, other completions at every step; see ``collect``."""
-        first = self.trainer.policy_version * GROUP_SIZE
-        seeds = tuple(range(first, first + GROUP_SIZE))
+        first = self.trainer.policy_version * self.group_size
+        seeds = tuple(range(first, first + self.group_size))
         requests = [GenerationRequest(prompt=prompt, seeds=seeds) for prompt in self.prompts]
         return collect(self.engine, requests, self.sampling, self.grader, waiting=waiting)
 
@@ -239,9 +267,9 @@ def serve_trl(workload: Workload, connection: Connection) -> None:
     with tempfile.TemporaryDirectory(prefix="dunwu-bench-trl-") as folder:
         config = GRPOConfig(
             output_dir=folder,
-            per_device_train_batch_size=TRL_MICROBATCH,
-            gradient_accumulation_steps=PROMPTS * GROUP_SIZE // TRL_MICROBATCH,
-            num_generations=GROUP_SIZE,
+            per_device_train_batch_size=workload.microbatch,
+            gradient_accumulation_steps=workload.completions // workload.microbatch,
+            num_generations=workload.group_size,
             max_completion_length=workload.max_new_tokens,
             generation_kwargs={"min_new_tokens": workload.max_new_tokens} if workload.exactly else {},
             beta=BETA,
@@ -266,19 +294,13 @@ def serve_trl(workload: Workload, connection: Connection) -> None:
 
 
 def compute_floor(workload: Workload) -> float:
-    """Compute the samples a second of a step that were its matrix products, at the machine's best rate.
-
-    Two operations a weight and token forward: once to generate, once for the reference, once to train; backward twice
-    as much. Prompts are counted once a group. Attention, embeddings and everything else are left out.
-    """
+    """Compute the samples a second of a step that were its matrix products and reads; see ``floor``."""
     step = OurStep(workload, FreeGrader())
-    groups = [scored.group for scored in step.rollout()]
-    tokens = sum(len(completion.token_ids) for group in groups for completion in group.completions)
-    tokens += sum(len(prompt.token_ids) for prompt in step.prompts)
+    lengths = [len(c.token_ids) for scored in step.rollout() for c in scored.group.completions]
     model = step.policy.model
-    looked_up = model.get_input_embeddings().weight if not model.config.tie_word_embeddings else None
-    weights: int = sum(p.numel() for p in model.parameters() if p.ndim == 2 and p is not looked_up)
-    return PROMPTS * GROUP_SIZE * measure_gemm_flops() / (2.0 * weights * tokens * (1 + 1 + 3))
+    rates = measure_model_rates(model, len(lengths)) if workload.shaped else measure_plain_rates()
+    prompts = [len(prompt.token_ids) for prompt in step.prompts]
+    return len(lengths) / compute_step_seconds(compute_decode_cost(model), prompts, lengths, rates)
 
 
 def _prompt(text: str, tokenizer: Any) -> Prompt:

@@ -33,6 +33,10 @@ class Bench(StrEnum):
     eval = "eval"
 
 
+SIZED = (Bench.rollout, Bench.step, Bench.sft, Bench.eval)
+"""What can be measured with models of several sizes."""
+
+
 @main.command()
 def contamination(
     train: Annotated[Path, typer.Option("--train", metavar="FILE", help="JSON lines, CSV or Parquet to learn from.")],
@@ -156,9 +160,17 @@ def bench(
         str,
         typer.Option(
             metavar="PEER,...",
-            help="rollout: hf, hf-static, vllm; step: trl; sft: trl, trl-grouped; verify: math-verify; eval: lm_eval.",
+            help="rollout: hf, hf-static, vllm, llamacpp; step: trl; sft: trl, trl-grouped; verify: math-verify; "
+            "eval: lm_eval.",
         ),
     ] = "",
+    size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZE",
+            help="rollout, step, sft, eval: a model of random weights, 1M, 10M, 50M, 135M or 600M; else the nano base.",
+        ),
+    ] = None,
     data: Annotated[
         list[Path] | None,
         typer.Option(metavar="FILE", help="verify: golds (JSON Lines, answer); count wrong verdicts on them instead."),
@@ -170,9 +182,12 @@ def bench(
 
     if data and name is not Bench.verify:
         raise UserError(f"bench {name.value} takes no golds", field="--data")
+    if size is not None and name not in SIZED:
+        raise UserError(f"bench {name.value} takes no size; {', '.join(SIZED)} do", field="--size")
+    options = {key: value for key, value in {"data": data, "size": size}.items() if value is not None}
     peers = tuple(peer.strip() for peer in against.split(",") if peer.strip())
     typer.echo(f"measuring {name.value}{f' beside {against}' if peers else ''}; this takes minutes ...", err=True)
-    results = import_module(f"dunwu.bench.{name.value}").measure(peers, *([data] if data else []))
+    results = import_module(f"dunwu.bench.{name.value}").measure(peers, **options)
     if as_json:
         print_json(results)
         return

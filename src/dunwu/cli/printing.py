@@ -106,6 +106,8 @@ def format_bench(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "dunwu over the best peer", f"{ratio:.2f}"
     if floor_share is not None:
         yield "share of the machine's floor", f"{floor_share:.0%}"
+    for side, peak in rest.pop("peak_memory_mib", {}).items():
+        yield f"peak memory, {side}", "not known" if peak is None else f"{peak:,.0f} MiB"
     rest.pop("examples", None)  # pages of them; --json has them
     for name, value in rest.items():
         yield name.replace("_", " "), f"{value:,.4g}" if isinstance(value, float) else str(value)

@@ -10,6 +10,7 @@ import pytest
 
 from dunwu.bench import step
 from dunwu.bench.pair import alternate
+from dunwu.bench.sizes import PROMPT_TOKENS
 from dunwu.errors import Fault, UserError
 from dunwu.models.load import Policy, load_policy
 
@@ -33,8 +34,9 @@ def test_sides_take_turns_and_the_first_is_thrown_away(
     (tmp_path / "bench_sides.py").write_text(SIDES)
     monkeypatch.syspath_prepend(tmp_path)
     sides = importlib.import_module("bench_sides")
-    numbers = alternate({"a": partial(sides.count, 0), "b": partial(sides.count, 10)}, rounds=2, threads=1)
-    assert numbers == {"a": [1.0, 2.0], "b": [11.0, 12.0]}
+    turns = alternate({"a": partial(sides.count, 0), "b": partial(sides.count, 10)}, rounds=2, threads=1)
+    assert {name: side.numbers for name, side in turns.items()} == {"a": (1.0, 2.0), "b": (11.0, 12.0)}
+    assert turns["b"].median == 11.5
     assert capfd.readouterr().out == ""
     with pytest.raises(Fault, match="the b side of the benchmark ended early"):
         alternate({"a": partial(sides.count, 0), "b": sides.die}, rounds=1, threads=1)
@@ -54,7 +56,7 @@ def test_our_side_makes_whole_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert devices == ["cpu"], "where its floor is measured"
     before = {name: weight.clone() for name, weight in ours.trainer.export_weights().read()}
     groups = ours.rollout()
-    assert [len(prompt.token_ids) for prompt in ours.prompts] == [step.PROMPT_TOKENS] * 3
+    assert [len(prompt.token_ids) for prompt in ours.prompts] == [PROMPT_TOKENS] * 3
     assert [len(c.token_ids) for scored in groups for c in scored.group.completions] == [5] * 12
     assert len({score.value for scored in groups for score in scored.scores}) > 1
     ours()

@@ -123,7 +123,7 @@ def list_weights(header: Header, config: Mapping[str, Any]) -> list[Weight]:
         UserError: One is missing, has another shape, or belongs to another kind of model.
     """
     weights = []
-    for weight in _expect_weights(config):
+    for weight in expect_weights(config):
         if weight.name not in header.tensors:
             raise header.refuse(f"has no weights {weight.name}")
         if (found := header.tensors[weight.name].shape) != weight.shape:
@@ -136,7 +136,7 @@ def list_weights(header: Header, config: Mapping[str, Any]) -> list[Weight]:
     return weights
 
 
-def _expect_weights(config: Mapping[str, Any]) -> Iterator[Weight]:
+def expect_weights(config: Mapping[str, Any]) -> Iterator[Weight]:
     """Yield every weight that a model of this config has."""
     hidden, intermediate, head = (int(config[key]) for key in ("hidden_size", "intermediate_size", "head_dim"))
     query, key = head * int(config["num_attention_heads"]), head * int(config["num_key_value_heads"])

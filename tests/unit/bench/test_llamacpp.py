@@ -1,0 +1,97 @@
+"""llama.cpp as a peer: its file holds the same weights, its program counts tokens and shares prompts."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM
+
+from dunwu.bench import gguf_file, llamacpp_worker
+from dunwu.models.gguf.architecture import build_config, count_rotated_heads, list_weights
+from dunwu.models.gguf.conversion import _to_halves
+from dunwu.models.gguf.header import read_header
+from dunwu.models.gguf.tensors import read_tensor
+
+SHAPE = {
+    "vocab_size": 300,
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "intermediate_size": 24,
+}
+
+
+@pytest.mark.parametrize("model_type", ["qwen2", "llama", "qwen3"])
+@pytest.mark.parametrize("tied", [True, False])
+def test_the_file_holds_the_models_weights(model_type: str, tied: bool, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    config = AutoConfig.for_model(model_type, tie_word_embeddings=tied, **SHAPE)
+    model: Any = AutoModelForCausalLM.from_config(config)
+    gguf_file.write_gguf(model, 256, tmp_path / "model.gguf")
+    header = read_header(tmp_path / "model.gguf")
+    found = build_config(header)
+    for key, value in {**SHAPE, "model_type": model_type, "tie_word_embeddings": tied, "eos_token_id": 256}.items():
+        assert found[key] == value
+    assert found["rope_parameters"]["rope_theta"] == config.rope_parameters["rope_theta"]
+    state, read = model.state_dict(), list_weights(header, found)
+    assert {weight.renamed for weight in read} >= {name for name in state if tied is False or name != "lm_head.weight"}
+    for weight in read:
+        rows = read_tensor(header, header.tensors[weight.name])
+        if heads := count_rotated_heads(found, weight.name):
+            rows = _to_halves(rows, heads)
+        np.testing.assert_array_equal(rows, state[weight.renamed].numpy())
+
+
+def test_every_token_is_counted_once() -> None:
+    assert gguf_file.SEPARATOR == llamacpp_worker.SEPARATOR
+    assert llamacpp_worker.count_tokens({"text": "5;17;5;", "finish_reason": "length"}) == 3
+    assert llamacpp_worker.count_tokens({"text": "5;17;", "finish_reason": "stop"}) == 3, "the end is a token"
+    assert llamacpp_worker.count_tokens({"text": "", "finish_reason": "stop"}) == 1
+
+
+class Server:
+    """A server of llama.cpp's whose speed depends on how many sequences decode at once."""
+
+    made: list[int] = []  # noqa: RUF012  -- one for the test
+    asked: list[dict[str, Any]] = []  # noqa: RUF012
+
+    def __init__(self, params: Any) -> None:
+        self.sequences = params.n_parallel
+        self.made.append(self.sequences)
+        assert params.n_ctx == self.sequences * (3 + 8)
+        assert params.cpuparams.n_threads == params.cpuparams_batch.n_threads == 2
+
+    def handle_completions(self, request: dict[str, Any]) -> dict[str, Any]:
+        self.asked.append(request)
+        tokens = 1000 if self.sequences == 32 else 10
+        return {"choices": [{"text": "1;" * tokens, "finish_reason": "length"}] * request["n_cmpl"]}
+
+
+def test_the_program_keeps_the_fastest_number_of_sequences(monkeypatch: pytest.MonkeyPatch) -> None:
+    def make_params() -> SimpleNamespace:
+        return SimpleNamespace(model=SimpleNamespace(), cpuparams=SimpleNamespace(), cpuparams_batch=SimpleNamespace())
+
+    monkeypatch.setitem(sys.modules, "xllamacpp", SimpleNamespace(Server=Server, CommonParams=make_params))
+    job = {"gguf": "m", "prompts": [[1, 2, 3], [4, 5]] * 8, "group": 8, "max_new_tokens": 8, "eos_ids": [9]}
+    monkeypatch.setattr(sys, "argv", ["llamacpp_worker.py", json.dumps(job | {"threads": 2})])
+    monkeypatch.setattr(sys, "stdin", io.StringIO("go\ngo\n"))
+    out = io.StringIO()
+    monkeypatch.setattr(llamacpp_worker, "open_numbers", lambda: out)
+    clock = iter(range(1000))
+    monkeypatch.setattr(llamacpp_worker.time, "perf_counter", lambda: next(clock))
+    llamacpp_worker.main()
+    assert out.getvalue() == "128000.0\n128000.0\n"
+    assert Server.made == [16, 32, 64, 128, 32]
+    assert len(Server.asked) == 6 * 16
+    assert {request["n_cmpl"] for request in Server.asked} == {8}
+    assert {request["seed"] for request in Server.asked} == set(range(0, 128, 8)), "no two completions draw alike"
+    assert not any(request["ignore_eos"] for request in Server.asked)
