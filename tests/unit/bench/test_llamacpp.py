@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -87,7 +88,7 @@ def test_the_program_keeps_the_fastest_number_of_sequences(monkeypatch: pytest.M
     out = io.StringIO()
     monkeypatch.setattr(llamacpp_worker, "open_numbers", lambda: out)
     clock = iter(range(1000))
-    monkeypatch.setattr(llamacpp_worker.time, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(time, "perf_counter", lambda: next(clock))
     llamacpp_worker.main()
     assert out.getvalue() == "128000.0\n128000.0\n"
     assert Server.made == [16, 32, 64, 128, 32]
