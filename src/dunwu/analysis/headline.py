@@ -14,6 +14,7 @@ from dunwu.analysis.results import (
     find_base_and_trained,
     find_last_evaluations,
     is_model_comparison,
+    reads_text,
 )
 from dunwu.analysis.stage_roles import compares_models, learns_from_rewards
 from dunwu.runs import RunReader
@@ -46,7 +47,8 @@ def write_headline(run: RunReader, found: LastEvaluations | None = None) -> str:
 
 
 def _measures(stage: Mapping[str, Any]) -> bool:
-    return bool(stage.get("sets") or stage.get("evaluation", {}).get("sets"))
+    measured = stage.get("evaluation", {})
+    return bool(stage.get("sets") or measured.get("sets") or measured.get("texts"))
 
 
 def _describe(run: RunReader, stage: str, by_set: EvaluationsBySet) -> str:
@@ -62,14 +64,17 @@ def _describe(run: RunReader, stage: str, by_set: EvaluationsBySet) -> str:
         named = "" if measure in (None, "pass@1") else f"{what.lower()} "
         whose = describe_checkpoint(only.checkpoint).capitalize()
         right = " right" if measure == "pass@1" else ""
-        return f"{whose} on {only.problems:,} held-out problems ({name}): {named}{value}{right}."
-    problems = ends[0].problems
+        where = name if reads_text(only) else f"{only.problems:,} held-out problems ({name})"
+        return f"{whose} on {where}: {named}{value}{right}."
+    text = reads_text(ends[0])
+    problems = f"the text {name}" if text else f"{ends[0].problems:,} held-out problems"
     before, after = (end.results[measure] for end in ends)
     values = " to ".join(_format(measure, end) for end in (before, after))
     if before.low <= after.high and after.low <= before.high:
-        return f"{what} went from {values} on {problems:,} held-out problems: no change that the intervals can tell."
+        return f"{what} went from {values} on {problems}: no change that the intervals can tell."
     verb = "grew" if after.value > before.value else "fell"
-    return f"{what} {verb} from {values} on {problems:,} problems that training never drew."
+    unseen = problems if text else f"{ends[0].problems:,} problems that training never drew"
+    return f"{what} {verb} from {values} on {unseen}."
 
 
 def _format(measure: str, estimate: Estimate) -> str:

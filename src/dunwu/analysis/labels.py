@@ -49,6 +49,8 @@ _QUANTITIES = {
     "inconsistent": Quantity("verdicts that the other order turns around", True),
     "rating": Quantity("expected rating", False, signed=True),
     "percentile": Quantity("people rated lower", True),
+    "perplexity": Quantity("perplexity", False),
+    "bits_per_character": Quantity("bits per character", False),
 }
 METRIC_LABELS = {
     "curriculum": "prompts that vary problems at the frontier",

@@ -54,7 +54,7 @@ def _list_expected(run: RunReader, name: str) -> Iterator[tuple[str, str]]:
     recipe, ended = run.recipe["stages"].get(name, {}), run.stages.get(name) == "done"
     if compares_models(recipe) and ended:
         for model in dict.fromkeys(display_names(recipe.get("models", []))):
-            yield from ((model, chosen["name"]) for chosen in recipe.get("sets", []))
+            yield from ((model, chosen["name"]) for chosen in (*recipe.get("sets", []), *recipe.get("texts", [])))
     if learns_from_rewards(recipe):
         rows = read_or_default(run.stage(name).read_metrics, list[dict[str, float]](), [])
         steps = [int(row["step"]) for row in rows]
@@ -66,13 +66,13 @@ def _list_of_training(recipe: dict[str, Any], steps: Sequence[int], *, ended: bo
         stage = RLStage.model_validate(recipe)
     except ValidationError:  # of another version
         return
-    sets = [chosen.name for chosen in stage.evaluation.sets]
-    for chosen in sets if steps else ():
+    sets, texts = ([chosen.name for chosen in part] for part in (stage.evaluation.sets, stage.evaluation.texts))
+    for chosen in (*sets, *texts) if steps else ():
         yield BASE, chosen
-    for step in steps[:-1] if sets and stage.evaluation.every else ():
+    for step in steps[:-1] if stage.evaluation.every else ():
         if is_due(step, stage.evaluation.every, stage.updates_per_rollout):
-            yield format_step(step), sets[0]
-    for chosen in sets if ended else ():
+            yield from ((format_step(step), chosen) for chosen in (*sets[:1], *texts))
+    for chosen in (*sets, *texts) if ended else ():
         yield TRAINED, chosen
 
 

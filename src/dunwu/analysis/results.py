@@ -49,7 +49,8 @@ def read_evaluations_by_set(run: RunReader, stage: str, *, rows: bool = True) ->
         UserError: A file is damaged (named).
     """
     recipe = run.recipe["stages"].get(stage, {})
-    sets = recipe.get("sets") or recipe.get("evaluation", {}).get("sets", [])
+    measured = recipe if recipe.get("sets") else recipe.get("evaluation", {})
+    sets = [*measured.get("sets", []), *measured.get("texts", [])]
     models = display_names(recipe.get("models", []))
     by_set: dict[str, list[Evaluation]] = {chosen["name"]: [] for chosen in sets}
     evaluations = run.stage(stage).read_evaluations(rows=rows)
@@ -57,6 +58,11 @@ def read_evaluations_by_set(run: RunReader, stage: str, *, rows: bool = True) ->
     for evaluation in evaluations:
         by_set.setdefault(evaluation.set, []).append(evaluation)
     return {name: evaluations for name, evaluations in by_set.items() if evaluations}
+
+
+def reads_text(evaluation: Evaluation) -> bool:
+    """Tell whether an evaluation is of ordinary text, which has no problems and no answers."""
+    return "perplexity" in evaluation.results
 
 
 ReadEvaluations = Callable[[RunReader, str], EvaluationsBySet]

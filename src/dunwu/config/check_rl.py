@@ -9,7 +9,7 @@ from dunwu.config.check_amounts import check_completions
 from dunwu.config.check_learning import check_adapter, check_algorithm, check_optimizer
 from dunwu.config.check_models import check_judges
 from dunwu.config.check_rewards import check_reward
-from dunwu.config.check_tasks import check_sets, check_unread
+from dunwu.config.check_tasks import check_sets, check_texts, check_unread
 from dunwu.config.issues import Issue
 from dunwu.config.schema import RLStage
 from dunwu.config.stage_kind import Upstream
@@ -18,7 +18,7 @@ from dunwu.errors import did_you_mean
 RESULT_NAMES = (
     *("accuracy", "format", "truncated", "language", "length", "reflections", "reflection_rate"),
     *("loose", "instructions", "instructions_loose", "refused", "unsafe", "rating", "percentile"),
-    *("win_rate", "win_rate_length", "inconsistent"),
+    *("win_rate", "win_rate_length", "inconsistent", "perplexity", "bits_per_character"),
 )
 """Results of an evaluation that no judge and no function of the user's may have the name of."""
 
@@ -81,7 +81,7 @@ def _check_curriculum(stage: RLStage) -> Iterator[Issue]:
 def _check_evaluation(stage: RLStage, upstream: Upstream) -> Iterator[Issue]:
     """Check what is measured on the way, and that none of it is what any stage of the recipe trains on."""
     evaluation, sets = stage.evaluation, stage.inputs.sets
-    if evaluation.every and not evaluation.sets:
+    if evaluation.every and not (evaluation.sets or evaluation.texts):
         yield Issue("evaluation.every", f"{evaluation.every}, but there are no evaluation.sets to measure")
     if evaluation.every and evaluation.sets and evaluation.during_problems > evaluation.sets[0].problems:
         text = f"{evaluation.during_problems} are more than the {evaluation.sets[0].problems} problems of the first set"
@@ -96,6 +96,7 @@ def _check_evaluation(stage: RLStage, upstream: Upstream) -> Iterator[Issue]:
             yield Issue(place, f"{name!r} is the name of another result: give the part of reward.custom another name")
     yield from check_sets(sets, evaluation.temperature, upstream.trained)
     yield from check_unread(sets, stage.from_, upstream.corpora)
+    yield from check_texts(stage.inputs.texts, sets)
     during, samples = evaluation.during_problems, evaluation.during_samples
     yield from check_completions("evaluation.during_problems", during, "during_samples", samples)
     for place, chosen in sets.items():

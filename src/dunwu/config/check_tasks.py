@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dunwu.config.issues import Issue
-from dunwu.config.schema import NEEDED_COLUMNS, EvaluationSet, TaskSpec
+from dunwu.config.schema import NEEDED_COLUMNS, EvaluationSet, TaskSpec, TextSet
 from dunwu.errors import did_you_mean
 from dunwu.registry import DATA_SETS, tasks, verifiers
 
@@ -95,6 +95,19 @@ def check_sets(sets: Mapping[str, EvaluationSet], temperature: float, trained: S
             yield Issue(f"{place}.samples", text)
         yield from check_task(chosen.task, f"{place}.task")
         yield from _check_unseen(chosen, place, trained)
+
+
+def check_texts(texts: Mapping[str, TextSet], sets: Mapping[str, EvaluationSet]) -> Iterator[Issue]:
+    """Check that no text has the name of another one, or of a set of problems.
+
+    Args:
+        texts: By the field in which each stands.
+        sets: The stage's sets of problems.
+    """
+    names = [*(chosen.name for chosen in sets.values()), *(chosen.name for chosen in texts.values())]
+    for index, (place, chosen) in enumerate(texts.items(), start=len(sets)):
+        if chosen.name in names[:index]:
+            yield Issue(f"{place}.name", f"{chosen.name!r} is the name of an earlier set")
 
 
 def _check_unseen(chosen: EvaluationSet, place: str, trained: Sequence[TaskSpec]) -> Iterator[Issue]:

@@ -108,19 +108,22 @@ def bound_unseen_share(n: int) -> float:
     return _wilson(0.0, n).high
 
 
-def bootstrap_ratio(parts_N: Float64[np.ndarray, " N"], wholes_N: Float64[np.ndarray, " N"], seed: int = 0) -> Estimate:
+def bootstrap_ratio(
+    parts_N: Float64[np.ndarray, " N"], wholes_N: Float64[np.ndarray, " N"], kind: ValueKind = "share", seed: int = 0
+) -> Estimate:
     """Estimate the sum of the parts over the sum of the wholes, such as instructions followed of instructions given.
 
     The interval is the percentile one of ``MEAN_DRAWS`` resamples of the problems; where all ratios are equal it is
     that of ``bootstrap_mean``.
 
     Args:
-        parts_N: For each problem a number from 0 to its whole.
-        wholes_N: For each problem the number that could have been reached.
+        parts_N: For each problem a number; of a share, from 0 to its whole.
+        wholes_N: For each problem the number that could have been reached, or by which an amount is divided.
+        kind: What the ratio is.
         seed: Of the resampling.
 
     Returns:
-        The ratio in [0, 1] and its interval.
+        The ratio and its interval.
 
     Raises:
         ValueError: The wholes sum to zero.
@@ -129,7 +132,7 @@ def bootstrap_ratio(parts_N: Float64[np.ndarray, " N"], wholes_N: Float64[np.nda
         raise ValueError("nothing to divide by")
     value = float(parts_N.sum() / wholes_N.sum())
     if (parts_N * wholes_N.sum() == wholes_N * parts_N.sum()).all():
-        return _estimate_of_equals(value, len(parts_N), "share")
+        return _estimate_of_equals(value, len(parts_N), kind)
     rng, n = np.random.default_rng(seed), len(parts_N)
     both_N2 = np.stack([parts_N, wholes_N], axis=1)
     chunks = _chunks(MEAN_DRAWS, n)

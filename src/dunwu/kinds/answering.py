@@ -9,7 +9,7 @@ from dunwu.config.check_amounts import check_completions
 from dunwu.config.check_helpers import check_helper
 from dunwu.config.check_models import check_judges
 from dunwu.config.check_rl import RESULT_NAMES
-from dunwu.config.check_tasks import check_sets, check_unread
+from dunwu.config.check_tasks import check_sets, check_texts, check_unread
 from dunwu.config.issues import Issue
 from dunwu.config.schema import (
     AnsweringStage,
@@ -18,6 +18,7 @@ from dunwu.config.schema import (
     RejectStage,
     SamplingStage,
     display_names,
+    is_server,
 )
 from dunwu.config.schema.sources import RESERVED
 from dunwu.config.stage_kind import StageKind, Upstream
@@ -68,6 +69,10 @@ def check_eval(stage: EvalStage, upstream: Upstream) -> Iterator[Issue]:
             text = "cannot name an evaluation, nor can base, trained and step-N: write more of the path"
             yield Issue(f"models.{index}", f"{names[index]!r} {text}")
     yield from check_sets(stage.inputs.sets, stage.temperature, upstream.trained)
+    yield from check_texts(stage.inputs.texts, stage.inputs.sets)
+    served = [source for source in stage.models if is_server(source)]
+    if stage.texts and served:
+        yield Issue("texts", f"{served[0]} is a server, which gives no log-probabilities of texts: no perplexity")
     known, custom = [judge.name for judge in stage.judges], [function.name for function in stage.custom]
     for field, listed, others in (("judges", known, []), ("custom", custom, known)):
         for index, name in enumerate(listed):

@@ -22,6 +22,7 @@ from dunwu.analysis.results import (
     group_outcomes,
     is_model_comparison,
     read_paired_tests,
+    reads_text,
 )
 from dunwu.errors import counted
 from dunwu.runs import BASE, TRAINED, AnswerRow, PairedTest, RunReader
@@ -81,7 +82,8 @@ def tabulate_results(by_set: EvaluationsBySet) -> RenderableType:
     for set_name, evaluations in by_set.items():
         shown = find_base_and_trained(evaluations) or evaluations
         problems = max((evaluation.problems for evaluation in shown), default=0)
-        title = Text(f"{sanitize(set_name)}: {problems:,} held-out problems", style="bold")
+        what = "ordinary text" if reads_text(shown[0]) else f"{problems:,} held-out problems"
+        title = Text(f"{sanitize(set_name)}: {what}", style="bold")
         table = Table(title=title, title_justify="left", box=SIMPLE_HEAD)
         table.add_column("")
         for evaluation in shown:

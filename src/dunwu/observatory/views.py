@@ -11,7 +11,7 @@ from dunwu.analysis.costs import COLUMNS, CostLine, format_costs, sum_costs
 from dunwu.analysis.glosses import gloss
 from dunwu.analysis.labels import describe_quantity, format_interval, format_number, label_set
 from dunwu.analysis.reasoning.highlights import HighlightedText, highlight
-from dunwu.analysis.results import find_base_and_trained
+from dunwu.analysis.results import find_base_and_trained, reads_text
 from dunwu.analysis.stage_data import StageData
 from dunwu.observatory.charts import Chart
 from dunwu.observatory.figures import LEVEL_TITLES, plot_levels
@@ -164,9 +164,10 @@ def make_evaluation_table(set_name: str, evaluations: Sequence[Evaluation]) -> T
     caption = sizes[0] if alike else "In brackets the number of problems x samples of each"
     caption += f"{',' if alike else '; problems'} that training never drew" if unseen else ""
     heads = [e.checkpoint if alike else f"{e.checkpoint} ({e.problems:,} x {e.samples})" for e in shown]
+    text = reads_text(shown[0])
     return Table(
-        title=label_set(set_name).capitalize(),
-        caption=f"{caption}; 95 % intervals over problems",
+        title=set_name.capitalize() if text else label_set(set_name).capitalize(),
+        caption="Ordinary text; 95 % intervals over passages" if text else f"{caption}; 95 % intervals over problems",
         header=["", *heads],
         rows=rows,
     )

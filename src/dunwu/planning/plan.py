@@ -19,7 +19,7 @@ from dunwu.errors import UserError
 from dunwu.models.shape import ModelShape, find_shape
 from dunwu.planning.estimate import DEVICES
 from dunwu.planning.machine import Machine, find_shortfalls, inspect_machine
-from dunwu.planning.preflight import Look, Probe, check_data, check_models, check_out, check_tasks
+from dunwu.planning.preflight import Look, Probe, check_data, check_models, check_out, check_tasks, check_texts
 from dunwu.planning.preview import Preview, preview_stage
 from dunwu.planning.stage_plan import PlanContext, StagePlan, plan_unknown
 from dunwu.planning.user_functions import check_functions
@@ -104,6 +104,7 @@ def make_plan(
         stages.append(replace(planned, template=shown))
     issues += check_data(recipe, look)
     issues += check_tasks(recipe, probe)
+    issues += check_texts(recipe)
     parsed = [parse_override(text) for text in overrides]
     problems = [locate_issue(issue, file, parsed) for issue in issues]
     if out is not None:

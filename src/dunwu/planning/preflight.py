@@ -13,6 +13,7 @@ from dunwu.config.schema import DataSpec, Recipe, StageSpec, TaskSpec
 from dunwu.errors import UserError, counted
 from dunwu.models.gguf.source import find_gguf
 from dunwu.models.shape import find_model_folder, find_shape
+from dunwu.tasks.datasets.passages import read_passages
 
 Probe = Callable[[TaskSpec, int], None]
 """Opens a task and raises UserError where it cannot give so many held-out problems, or, for 0, a training problem."""
@@ -138,6 +139,16 @@ def _place_issue(place: str, error: UserError) -> Issue:
     is_field = error.field is not None and error.field.partition(".")[0] in TaskSpec.model_fields
     data = [part for part in (error.file, None if is_field else error.field) if part]
     return Issue(f"{place}.{error.field}" if is_field else place, ": ".join([*data, error.message]))
+
+
+def check_texts(recipe: Recipe) -> Iterator[Issue]:
+    """Check that the texts whose perplexity is measured can be read."""
+    for name, stage in recipe.stages.items():
+        for field, chosen in stage.inputs.texts.items():
+            try:
+                read_passages(chosen)
+            except UserError as error:
+                yield _place_issue(f"stages.{name}.{field}", error)
 
 
 def check_out(out: Path) -> Iterator[UserError]:

@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-import torch
-from jaxtyping import Float32
+from jaxtyping import Float32, Int32
 
 from dunwu.algorithms.algorithm import Algorithm
-from dunwu.algorithms.batching import TrainStep, make_buckets, pad_rows
+from dunwu.algorithms.batching import TrainStep
 from dunwu.config.schema import AdapterSpec, OptimizerSpec, UpdateSpec
 from dunwu.metrics import Metric, combine, reduce
 from dunwu.models.agreement import check_head
@@ -22,6 +21,7 @@ from dunwu.training.critic import Critic
 from dunwu.training.learner import Learner
 from dunwu.training.reference import Reference
 from dunwu.training.steps import StepTrainer
+from dunwu.training.text_logprobs import compute_row_logprobs, compute_text_logprobs
 from dunwu.types import GradedSample, SampleLogprobs, StepResult
 
 
@@ -37,6 +37,9 @@ class Trainer(StepTrainer[TrainStep], Protocol):
 
     def compute_policy_logprobs(self, samples: Sequence[GradedSample]) -> list[Float32[np.ndarray, " L"]]:
         """Compute log-probabilities under the weights as they are, at the rollout's temperature; 0 without loss."""
+
+    def compute_text_logprobs(self, texts: Sequence[Int32[np.ndarray, " L"]]) -> list[Float32[np.ndarray, " L"]]:
+        """Compute the log-probability of every token of each text, at temperature 1; 0 for the first one."""
 
     def export_weights(self) -> WeightUpdate:
         """Describe the policy's weights as they are, for engines."""
@@ -119,6 +122,13 @@ class PolicyTrainer:
         """See ``Trainer``."""
         return self._logprobs(self._learner.model, samples)
 
+    def compute_text_logprobs(self, texts: Sequence[Int32[np.ndarray, " L"]]) -> list[Float32[np.ndarray, " L"]]:
+        """See ``Trainer``."""
+        spec = self._update
+        return compute_text_logprobs(
+            self._learner.model, texts, tokens=spec.tokens_per_microbatch, chunk=spec.logprob_chunk
+        )
+
     def begin_step(self, batch: TrainStep) -> int:
         """See ``steps.StepTrainer``."""
         self._learner.zero_grad()
@@ -187,18 +197,13 @@ class PolicyTrainer:
         return self._update.minibatches * self._update.epochs == 1 and fresh
 
     def _logprobs(self, model: Any, samples: Sequence[GradedSample]) -> list[Float32[np.ndarray, " L"]]:
-        """Compute log-probabilities of the loss slots under ``model``, bucket by bucket, without gradients."""
-        rows: dict[int, Float32[np.ndarray, " L"]] = {}
-        lengths, groups = [len(sample.token_ids) for sample in samples], [sample.group_id for sample in samples]
-        for bucket in make_buckets(lengths, groups, self._update.tokens_per_microbatch):
-            with torch.no_grad():
-                logprobs = compute_token_logprobs(
-                    model,
-                    pad_rows([samples[i].token_ids for i in bucket], torch.int64).to(model.device),
-                    pad_rows([samples[i].loss_mask for i in bucket], torch.bool).to(model.device),
-                    temperature=self._temperature,
-                    chunk=self._update.logprob_chunk,
-                )
-            values = logprobs.values.cpu().numpy()
-            rows |= {i: values[row, : len(samples[i].token_ids)] for row, i in enumerate(bucket)}
-        return [rows[i] for i in range(len(samples))]
+        """Compute log-probabilities of the loss slots under ``model``, without gradients."""
+        return compute_row_logprobs(
+            model,
+            [sample.token_ids for sample in samples],
+            [sample.loss_mask for sample in samples],
+            [sample.group_id for sample in samples],
+            tokens=self._update.tokens_per_microbatch,
+            temperature=self._temperature,
+            chunk=self._update.logprob_chunk,
+        )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from jaxtyping import Float32
+from jaxtyping import Float32, Int32
 from tests.unit.pipeline.contexts import make_context
 from tokenizers import Tokenizer, decoders
 from tokenizers.models import BPE
@@ -96,6 +96,9 @@ class RecordingTrainer:
 
     def compute_policy_logprobs(self, samples: Sequence[GradedSample]) -> list[Float32[np.ndarray, " L"]]:
         return [sample.sampler_logprobs for sample in samples]
+
+    def compute_text_logprobs(self, texts: Sequence[Int32[np.ndarray, " L"]]) -> list[Float32[np.ndarray, " L"]]:
+        return [np.zeros(len(text), np.float32) for text in texts]
 
     def begin_step(self, batch: TrainStep) -> int:
         self.on_step(self.policy_version)
@@ -195,6 +198,7 @@ class Bench:
             trainer=RecordingTrainer(),
             ledger=CostLedger(store, SHAPED),
             held_out=encode_held_out(stage.evaluation.sets, 3, template),
+            texts={},
         )
 
 

@@ -14,7 +14,7 @@ from dunwu.config.schema.answering_stages import (
     SamplingStage,
 )
 from dunwu.config.schema.base import Language, Name, Positive, Share, Strict, Temperature, TopP
-from dunwu.config.schema.evaluation import EvaluationSet, EvaluationSpec
+from dunwu.config.schema.evaluation import EvaluationSet, EvaluationSpec, TextSet
 from dunwu.config.schema.helpers import (
     EndpointSpec,
     HelperSpec,
@@ -116,6 +116,7 @@ __all__ = [
     "Strict",
     "TaskSpec",
     "Temperature",
+    "TextSet",
     "TopP",
     "TransformerSpec",
     "TruthJudgeSpec",

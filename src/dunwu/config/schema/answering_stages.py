@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from dunwu.config.schema.base import Positive, Questions, Samples, Share, Strict, Temperature, Tokens, TopP
-from dunwu.config.schema.evaluation import EvaluationSet
+from dunwu.config.schema.evaluation import EvaluationSet, TextSet
 from dunwu.config.schema.helpers import EndpointSpec, RewriteSpec, ServerSpec, TruthJudgeSpec
 from dunwu.config.schema.inputs import (
     AGREE,
@@ -178,6 +178,8 @@ class EvalStage(AnsweringStage):
     answer."""
     sets: Annotated[tuple[EvaluationSet, ...], Field(min_length=1)]
     """The problems that every model answers."""
+    texts: tuple[TextSet, ...] = ()
+    """Texts of which every model's perplexity is measured; models behind servers cannot be."""
     temperature: Temperature = 0.6
     """Sampling temperature (R1, section 3: 0.6); 0 takes the likeliest token each time."""
     top_p: TopP = 0.95
@@ -204,5 +206,6 @@ class EvalStage(AnsweringStage):
         return StageInputs(
             models=(*models, *judge_inputs(self.judges, "judges")),
             sets={f"sets.{place}": chosen for place, chosen in enumerate(self.sets)},
+            texts={f"texts.{place}": chosen for place, chosen in enumerate(self.texts)},
             functions=tuple(custom_inputs(self.custom, "custom")),
         )

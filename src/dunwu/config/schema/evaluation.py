@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
@@ -28,16 +29,30 @@ class EvaluationSet(Strict):
     """Of an evaluation stage's ``judges``, those that are asked about this set."""
 
 
+class TextSet(Strict):
+    """Ordinary text, of which the perplexity is measured: what a model that learns by rewards may forget."""
+
+    name: Name
+    """Its name in tables and file names, beside those of the sets of problems."""
+    path: Path | None = None
+    """The text, relative to the recipe: a ``.txt`` or ``.md`` file, whose passages stand between empty lines, or rows
+    with a column ``text`` (JSON, CSV, Parquet). None: English prose that comes with Dunwu."""
+    passages: Questions = 500
+    """Passages that are read, from the first on; a text that has fewer is read whole."""
+
+
 class EvaluationSpec(Strict):
     """When and how accuracy is measured."""
 
     sets: tuple[EvaluationSet, ...] = ()
     """Measured before the first and after the last update: base against trained."""
+    texts: tuple[TextSet, ...] = ()
+    """Texts of which the perplexity is measured whenever the first set is."""
     measures: tuple[str, ...] = ()
     """Parts of ``reward.custom`` that are measured too, beside accuracy and format, and decide nothing. ``accuracy``
     may stand among them. The first one is what the report's headline is about; none: accuracy."""
     every: Count = 0
-    """Also measure the first set every so many updates; 0: never."""
+    """Also measure the first set, and the texts, every so many updates; 0: never."""
     during_problems: Questions = 128
     """Problems of the first set that are measured on the way (``every``)."""
     during_samples: Samples = 1

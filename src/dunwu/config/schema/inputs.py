@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
-from dunwu.config.schema.evaluation import EvaluationSet
+from dunwu.config.schema.evaluation import EvaluationSet, TextSet
 from dunwu.config.schema.helpers import EndpointSpec, PairJudgeSpec, RewriteSpec, TruthJudgeSpec
 from dunwu.config.schema.rewards import CustomFunction, JudgeSpec
 from dunwu.config.schema.tasks import PromptSpec, TaskSpec
@@ -70,6 +70,7 @@ class StageInputs:
         corpus: A corpus that is generated.
         tasks: Whose training problems it draws, by field.
         sets: Held-out problems that it measures on, by field.
+        texts: Texts of which it measures the perplexity, by field.
         functions: Functions of the user's.
         endpoints: Models behind servers that help, by field.
     """
@@ -80,6 +81,7 @@ class StageInputs:
     corpus: str | None = None
     tasks: Mapping[str, TaskSpec] = field(default_factory=dict)
     sets: Mapping[str, EvaluationSet] = field(default_factory=dict)
+    texts: Mapping[str, TextSet] = field(default_factory=dict)
     functions: tuple[FunctionInput, ...] = ()
     endpoints: Mapping[str, EndpointSpec] = field(default_factory=dict)
 

@@ -70,6 +70,7 @@ class RLStage(StageSpec):
             models=tuple(models),
             tasks={f"tasks.{place}": task for place, task in enumerate(self.tasks)},
             sets={f"evaluation.sets.{place}": chosen for place, chosen in enumerate(self.evaluation.sets)},
+            texts={f"evaluation.texts.{place}": chosen for place, chosen in enumerate(self.evaluation.texts)},
             functions=tuple(custom_inputs(self.reward.custom, "reward.custom")),
         )
 

@@ -226,8 +226,8 @@ def _tabulate_pairs(pairs: Sequence[PairedTest]) -> Table | None:
 def _make_outcomes(data: StageData) -> OutcomesView | None:
     """Show answers before and after on the first set that has both, each kind of outcome with its share."""
     for set_name, evaluations in data.by_set.items():
-        if pair := find_base_and_trained(evaluations):
-            kinds = group_outcomes(*pair)
+        pair = find_base_and_trained(evaluations)
+        if pair and (kinds := group_outcomes(*pair)):
             total = sum(kind.count for kind in kinds)
             return OutcomesView(set_name=set_name, kinds=[_make_outcome(kind, total) for kind in kinds])
     return None

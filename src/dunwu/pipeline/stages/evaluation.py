@@ -20,11 +20,12 @@ from dunwu.pipeline.cost_ledger import CostLedger
 from dunwu.pipeline.judges.benchmark_judges import SAFE, BenchmarkJudge, compute_win_rates
 from dunwu.pipeline.judges.reward_model import RewardModel, open_reward_model
 from dunwu.pipeline.stages.grading import open_rule_grader
-from dunwu.pipeline.stages.measurement import measure_set
+from dunwu.pipeline.stages.measurement import measure_set, measure_text
 from dunwu.pipeline.stages.prompts import (
     InstructingEncoder,
     build_encoder,
     encode_held_out,
+    encode_texts,
     write_instruction,
 )
 from dunwu.rollout.engine import Engine
@@ -32,6 +33,7 @@ from dunwu.rollout.remote.answer_cache import CachingEngine
 from dunwu.rollout.remote.engine import EndpointEngine
 from dunwu.runs import AccuracyCurve, Comparison, read_server_records, write_comparison, write_server_record
 from dunwu.runs.answer_log import AnswerLog
+from dunwu.training.text_logprobs import WINDOW, compute_text_logprobs
 from dunwu.types import Estimate, Problem, Prompt, ScoredGroup
 from dunwu.verifiers import Judge
 
@@ -54,7 +56,8 @@ def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str]
         Interrupted: a stop was asked for; sets that were done are saved.
         Fault: nothing could be graded, a server gives no answer, or the disk is full.
     """
-    sets = ", ".join(chosen.name for chosen in stage.sets)
+    names = [*(chosen.name for chosen in stage.sets), *(chosen.name for chosen in stage.texts)]
+    sets = ", ".join(names)
     context.progress.start_stage(context.name, f"{', '.join(sources)} on {sets}")
     context.progress.show_activity("loading tokenizers and problems")
     with context.stop.interruptible():
@@ -62,12 +65,13 @@ def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str]
         # Of all models before any is measured: prompts must fit whatever the tokenizer, and servers must be there.
         tokenizers = {name: None if is_server(source) else load_tokenizer(source) for name, source in sources.items()}
         prompts = {name: _encode_sets(stage, context, name, tokenizer) for name, tokenizer in tokenizers.items()}
+        texts = {name: encode_texts(stage.inputs.texts, tokenizer) for name, tokenizer in tokenizers.items()}
         for source in filter(is_server, sources.values()):
             _connect(stage, context, source).reach()
     tasks = [chosen.task for chosen in stage.sets]
     with open_rule_grader(stage.grading, tasks, context.progress, context.note, stage.custom) as grader:
         for name, source in sources.items():
-            if len(context.store.read_evaluations(name, rows=False)) == len(stage.sets):
+            if len(context.store.read_evaluations(name, rows=False)) == len(names):
                 continue
             context.progress.show_activity(f"loading {name}")
             with context.stop.interruptible(), _open_engine(stage, context, source) as (engine, model):
@@ -90,6 +94,10 @@ def run_eval(stage: EvalStage, context: StageContext, sources: Mapping[str, str]
                     answers.remove()
                     if isinstance(engine, EndpointEngine):
                         _record_server(context, name, engine)
+                for text, passages in texts[name].items():
+                    score = partial(compute_text_logprobs, model, tokens=WINDOW)
+                    ledger = CostLedger(context.store, model)
+                    measure_text(context, score, ledger, checkpoint=name, set_name=text, passages=passages)
     context.progress.show_activity("comparing the models")
     with context.stop.interruptible():
         _compare_models(context, prompts, tokenizers)
@@ -187,7 +195,9 @@ def _compare_models(
     context: StageContext, prompts: Mapping[str, Prompts], tokenizers: Mapping[str, Any | None]
 ) -> None:
     """Read back what is stored, so that it does not matter which process measured it."""
-    evaluations = [found for name in prompts for found in context.store.read_evaluations(name)]
+    evaluations = [
+        found for name in prompts for found in context.store.read_evaluations(name) if found.set in prompts[name]
+    ]
     curves = list[AccuracyCurve]()
     for found in evaluations:
         problems = {prompt.problem.id: prompt.problem for prompt in prompts[found.checkpoint][found.set]}

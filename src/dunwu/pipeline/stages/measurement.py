@@ -10,6 +10,7 @@ from dunwu.algorithms.filters import keep_graded
 from dunwu.config.schema import EvaluationSet
 from dunwu.errors import Fault
 from dunwu.evaluation.evaluate import RULE_PARTS, evaluate, summarize, to_rows
+from dunwu.evaluation.perplexity import EncodedPassage, TextScorer, measure_perplexity
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.cost_ledger import CostLedger
 from dunwu.pipeline.judges.reward_model import RewardModel
@@ -30,13 +31,14 @@ def no_results(groups: Sequence[ScoredGroup]) -> Mapping[str, Estimate]:
 
 
 def measure_policy(system: RLSystem, checkpoint: str) -> None:
-    """Evaluate the policy on every set of the recipe, unless it has been done: base against trained."""
+    """Evaluate the policy on every set and text of the recipe, unless it has been done: base against trained."""
     for chosen in system.stage.evaluation.sets:
         _measure_set(system, checkpoint, chosen, chosen.problems, chosen.samples)
+    _measure_texts(system, checkpoint)
 
 
 def measure_midway(system: RLSystem, step: int) -> None:
-    """Make a smaller evaluation on the first set, where ``evaluation.every`` is due and it has not been done.
+    """Evaluate less of the first set, and the texts, where ``evaluation.every`` is due and it has not been done.
 
     Not before the first update and not after the last one, where the whole evaluation stands.
 
@@ -45,8 +47,10 @@ def measure_midway(system: RLSystem, step: int) -> None:
         step: updates done.
     """
     spec, per_rollout = system.stage.evaluation, system.stage.updates_per_rollout
-    if spec.sets and spec.every and is_due(step, spec.every, per_rollout) and 0 < step < system.stage.steps:
-        _measure_set(system, format_step(step), spec.sets[0], spec.during_problems, spec.during_samples)
+    if spec.every and is_due(step, spec.every, per_rollout) and 0 < step < system.stage.steps:
+        for first in spec.sets[:1]:
+            _measure_set(system, format_step(step), first, spec.during_problems, spec.during_samples)
+        _measure_texts(system, format_step(step))
 
 
 def _measure_set(system: RLSystem, checkpoint: str, chosen: EvaluationSet, problems: int, samples: int) -> None:
@@ -62,6 +66,45 @@ def _measure_set(system: RLSystem, checkpoint: str, chosen: EvaluationSet, probl
         samples=samples,
         own=[name for name in system.stage.evaluation.measures if name not in RULE_PARTS],
     )
+
+
+def _measure_texts(system: RLSystem, checkpoint: str) -> None:
+    for name, passages in system.texts.items():
+        score = system.trainer.compute_text_logprobs
+        measure_text(system.context, score, system.ledger, checkpoint=checkpoint, set_name=name, passages=passages)
+
+
+def measure_text(
+    context: StageContext,
+    score: TextScorer,
+    ledger: CostLedger,
+    *,
+    checkpoint: str,
+    set_name: str,
+    passages: Sequence[EncodedPassage],
+) -> None:
+    """Measure the perplexity of a text, unless it has been done.
+
+    Args:
+        context: the stage's.
+        score: the model.
+        ledger: takes what it cost.
+        checkpoint: the name of the weights.
+        set_name: the name of the text.
+        passages: encoded by the model's tokenizer.
+
+    Raises:
+        Fault: the model gives no numbers.
+    """
+    if any(done.set == set_name for done in context.store.read_evaluations(checkpoint, rows=False)):
+        return
+    context.progress.show_activity(f"reading {set_name}")
+    began = time.perf_counter()
+    results = measure_perplexity(passages, score)
+    lengths = [len(passage.token_ids) for passage in passages]
+    ledger.record_forward("evaluation", 0, time.perf_counter() - began, lengths)
+    context.store.write_evaluation(checkpoint, set_name, (), results)
+    context.progress.log_evaluation(checkpoint, set_name, results)
 
 
 def measure_set(

@@ -1,15 +1,17 @@
-"""What problems are asked with: the template, and how to answer where neither the question nor the template says it."""
+"""What a model reads: problems in a template, with how to answer where neither says it, and ordinary texts."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple, Protocol, Self
+from typing import Any, NamedTuple, Protocol, Self
 
 from dunwu import tasks
-from dunwu.config.schema import EvaluationSet, GradingSpec, PromptSpec, RLStage, TaskSpec
+from dunwu.config.schema import EvaluationSet, GradingSpec, PromptSpec, RLStage, TaskSpec, TextSet
 from dunwu.errors import UserError
+from dunwu.evaluation.perplexity import EncodedPassage, encode_passages
 from dunwu.models.templates import PromptTooLong, Template, is_closed
+from dunwu.tasks.datasets.passages import read_passages
 from dunwu.tasks.mixture import Mixture
 from dunwu.types import Message, Problem, Prompt
 
@@ -205,3 +207,26 @@ def encode_held_out(
     if limit and too_long:
         raise limit.explain(too_long)
     return prompts
+
+
+def encode_texts(texts: Mapping[str, TextSet], tokenizer: Any) -> dict[str, list[EncodedPassage]]:
+    """Encode the texts whose perplexity is measured.
+
+    Args:
+        texts: the recipe's, by the field in which each stands.
+        tokenizer: the model's.
+
+    Returns:
+        The passages of each text, by its name.
+
+    Raises:
+        UserError: a text cannot be read, or the tokenizer does not know its tokens.
+    """
+    encoded = {}
+    for field, chosen in texts.items():
+        try:
+            encoded[chosen.name] = encode_passages(tokenizer, read_passages(chosen))
+        except UserError as error:
+            place = field if error.field is None else f"{field}.{error.field}"
+            raise UserError(error.message, file=error.file, field=place) from None
+    return encoded

@@ -101,7 +101,8 @@ def train(system: RLSystem, cursor: Cursor) -> None:
         if due or cursor.rollout == stage.rollouts:
             save(system, cursor)
     with save_when_interrupted(system, cursor, "evaluation"), stop.interruptible():
-        if len(system.context.store.read_evaluations(TRAINED, rows=False)) < len(stage.evaluation.sets):
+        measured = {done.set for done in system.context.store.read_evaluations(TRAINED, rows=False)}
+        if not measured.issuperset(chosen.name for chosen in stage.evaluation.sets):
             check_last_handover(system, cursor.rollout, cursor.position)
         measure_policy(system, TRAINED)
     recorder.conclude()

@@ -11,13 +11,21 @@ import torch
 from dunwu import algorithms, tasks
 from dunwu.algorithms import Algorithm
 from dunwu.config.schema import RLStage
+from dunwu.evaluation.perplexity import EncodedPassage
 from dunwu.models.load import Policy
 from dunwu.models.templates import PromptTooLong, Template, count_positions
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.cost_ledger import CostLedger
 from dunwu.pipeline.judges.reward_model import RewardModel, open_reward_model
 from dunwu.pipeline.stages.grading import open_grader
-from dunwu.pipeline.stages.prompts import Encoder, PromptLimit, build_encoder, draw_prompts, encode_held_out
+from dunwu.pipeline.stages.prompts import (
+    Encoder,
+    PromptLimit,
+    build_encoder,
+    draw_prompts,
+    encode_held_out,
+    encode_texts,
+)
 from dunwu.rollout.engine import Engine
 from dunwu.rollout.seeds import derive_seed
 from dunwu.tasks.mixture import Mixture
@@ -46,6 +54,8 @@ class RLSystem:
     ledger: CostLedger
     held_out: Mapping[str, Sequence[Prompt]]
     """The prompts of each evaluation set, by its name."""
+    texts: Mapping[str, Sequence[EncodedPassage]]
+    """The passages of each text, by its name."""
 
     def draw_prompts(self, position: int, count: int) -> tuple[list[Prompt], int]:
         """Draw the next prompts of the mixture; see ``prompts.draw_prompts``."""
@@ -117,6 +127,7 @@ def open_rl_system(
             trainer=trainer,
             ledger=CostLedger(context.store, policy.model),
             held_out=encode_held_out(stage.evaluation.sets, context.seed, template, encoder.instruct, limit=limit),
+            texts=encode_texts(stage.inputs.texts, policy.tokenizer),
         )
         system.draw_prompts(0, 1)
         yield system
