@@ -121,7 +121,7 @@ def test_an_adapter_beside_every_linear_layer(family: str, rank: int, monkeypatc
     model, tree = make(family), make_batch()
     assert packing.enable(model)
     base = packing.compute_states(model, tree).detach()
-    adapted = add_adapter(model, AdapterSpec(rank=rank, alpha=3.0 * rank), seed=0)
+    adapted = add_adapter(model, AdapterSpec(rank=rank, alpha=3 * rank), seed=0)
     assert can_fuse(adapted)
     # B is zero at first: nothing is added.
     assert torch.equal(packing.compute_states(adapted, tree).detach(), base)
