@@ -17,8 +17,8 @@ NORMAL, CONTROL = 1, 3
 SEPARATOR: Final = ";"
 
 
-def write_gguf(model: Any, end: int, path: Path) -> None:
-    """Write a model of the Llama family in single precision.
+def write_gguf(model: Any, end: int, path: Path, *, bf16: bool = False) -> None:
+    """Write a model of the Llama family in single precision, or its matrices in bf16.
 
     Its tokens are not those of the model's tokenizer: each is written as its number and ``SEPARATOR``, so that a text
     says of how many tokens it was made. Prompts must be token ids.
@@ -27,8 +27,9 @@ def write_gguf(model: Any, end: int, path: Path) -> None:
         model: Of transformers.
         end: The token that ends a completion.
         path: Of the new file.
+        bf16: Whether matrices are in bf16.
     """
-    from gguf import GGUFWriter
+    from gguf import GGMLQuantizationType, GGUFWriter, quantize
 
     config = {**model.config.to_dict(), "head_dim": _head_size(model.config)}
     config.setdefault("attention_bias", False)
@@ -39,7 +40,9 @@ def write_gguf(model: Any, end: int, path: Path) -> None:
     for weight in expect_weights(config):
         rows = state[weight.renamed].to(torch.float32).numpy()
         heads = count_rotated_heads(config, weight.name)
-        writer.add_tensor(weight.name, np.ascontiguousarray(_to_pairs(rows, heads) if heads else rows))
+        rows = np.ascontiguousarray(_to_pairs(rows, heads) if heads else rows)
+        kind = GGMLQuantizationType.BF16 if bf16 and rows.ndim == 2 else GGMLQuantizationType.F32
+        writer.add_tensor(weight.name, quantize(rows, kind), raw_dtype=kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

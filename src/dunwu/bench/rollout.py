@@ -13,7 +13,7 @@ import os
 import random
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection
@@ -25,7 +25,15 @@ import numpy as np
 from dunwu.bench.floor import compute_decode_cost, compute_floor
 from dunwu.bench.machine import measure_model_rates, measure_plain_rates
 from dunwu.bench.pair import Side, alternate, report_memory
-from dunwu.bench.rollout_peers import HF_PEERS, INTERPRETERS, Job, serve_hf, serve_worker
+from dunwu.bench.rollout_peers import (
+    GGUF_PEERS,
+    HF_PEERS,
+    INTERPRETERS,
+    Job,
+    explain_absence,
+    serve_hf,
+    serve_worker,
+)
 from dunwu.bench.sizes import END, PROMPT_TOKENS, Size, find_size
 from dunwu.errors import NotInstalled, UserError
 
@@ -59,32 +67,34 @@ def measure(
     unknown = [peer for peer in against if peer not in PEERS]
     if unknown:
         raise UserError(f"no peer {', '.join(unknown)}; there are {', '.join(PEERS)}", field="--against")
-    missing = {peer: name for peer in against if (name := INTERPRETERS.get(peer)) and not os.environ.get(name)}
-    present = [peer for peer in against if peer not in missing]
-    if "llamacpp" in present and importlib.util.find_spec("gguf") is None:
+    absent = {peer: reason for peer in against if (reason := explain_absence(peer))}
+    present = [peer for peer in against if peer not in absent]
+    if GGUF_PEERS.keys() & set(present) and importlib.util.find_spec("gguf") is None:
         raise NotInstalled("gguf", "gguf", field="--against")
     if size:
         find_size(size).check_memory("rollout", 1 + len(present))
     results: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory(prefix="dunwu-bench-") as folder:
-        for name, job in make_jobs(Path(folder), size, gguf="llamacpp" in present).items():
-            turns = alternate(_make_sides(job, present), rounds, torch.get_num_threads())
+        jobs = make_jobs(Path(folder), size)
+        files = write_gguf_files(Path(folder), jobs["natural"], present)
+        for name, job in jobs.items():
+            turns = alternate(_make_sides(job, present, files), rounds, torch.get_num_threads())
             speeds = {side: found.median for side, found in turns.items()}
             results[name] = make_entry(speeds.pop("ours"), speeds, estimate_floor(job, shaped=size is not None))
             results[name]["peak_memory_mib"] = report_memory(turns)
-            if missing:
-                reasons = {peer: f"{variable} names no interpreter" for peer, variable in missing.items()}
-                results[name]["not_measured"] = reasons
+            if absent:
+                results[name]["not_measured"] = absent
     return results
 
 
-def _make_sides(job: Job, peers: Sequence[str]) -> dict[str, Side]:
+def _make_sides(job: Job, peers: Sequence[str], files: Mapping[str, str]) -> dict[str, Side]:
     sides: dict[str, Side] = {"ours": partial(serve_ours, job)}
     for peer in peers:
         if peer in HF_PEERS:
             sides[peer] = partial(serve_hf, job, peer)
         else:
-            sides[peer] = partial(serve_worker, job, peer, os.environ[INTERPRETERS[peer]])
+            own = replace(job, gguf=files.get(peer))
+            sides[peer] = partial(serve_worker, own, peer, os.environ[INTERPRETERS[peer]])
     return sides
 
 
@@ -105,23 +115,35 @@ def make_entry(ours: float, peers: dict[str, float], floor_speed: float) -> dict
     }
 
 
-def make_jobs(folder: Path, size: str | None, *, gguf: bool) -> dict[str, Job]:
+def make_jobs(folder: Path, size: str | None) -> dict[str, Job]:
     """Make the two workloads.
 
     Args:
         folder: Where files may be written.
         size: See ``measure``.
-        gguf: Whether the model is wanted as a GGUF file, too.
     """
-    jobs = _make_sized_jobs(folder, find_size(size)) if size else _make_nano_jobs()
-    if not gguf:
-        return jobs
+    return _make_sized_jobs(folder, find_size(size)) if size else _make_nano_jobs()
+
+
+def write_gguf_files(folder: Path, natural: Job, peers: Sequence[str]) -> dict[str, str]:
+    """Write the model as a GGUF file for each peer that reads one, and return the files.
+
+    Args:
+        folder: Where to.
+        natural: The workload whose completions end by themselves.
+        peers: All that are measured.
+    """
+    readers = [peer for peer in peers if peer in GGUF_PEERS]
+    if not readers:
+        return {}
     from dunwu.bench.gguf_file import write_gguf
     from dunwu.models.load import load_policy
 
-    natural, file = jobs["natural"], folder / "model.gguf"
-    write_gguf(load_policy(natural.folder, device="cpu").model, natural.eos_ids[0], file)
-    return {name: replace(job, gguf=str(file)) for name, job in jobs.items()}
+    model, files = load_policy(natural.folder, device="cpu").model, {}
+    for peer in readers:
+        files[peer] = str(folder / f"{peer}.gguf")
+        write_gguf(model, natural.eos_ids[0], Path(files[peer]), bf16=GGUF_PEERS[peer])
+    return files
 
 
 def _make_nano_jobs() -> dict[str, Job]:

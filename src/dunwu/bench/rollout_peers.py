@@ -19,8 +19,12 @@ import numpy as np
 from jaxtyping import Int64
 
 from dunwu.bench.memory import read_peak_memory
+from dunwu.machine import read_cpu_flags
 
-INTERPRETERS = {"vllm": "DUNWU_VLLM_PYTHON", "llamacpp": "DUNWU_LLAMACPP_PYTHON"}
+GGUF_PEERS = {"llamacpp": False, "llamacpp-bf16": True}
+"""Peers that read a GGUF file, and whether its matrices are in bf16."""
+BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
+INTERPRETERS = {"vllm": "DUNWU_VLLM_PYTHON"} | dict.fromkeys(GGUF_PEERS, "DUNWU_LLAMACPP_PYTHON")
 """Peers that have an environment of their own, and the variable that names its interpreter."""
 HF_PEERS = ("hf", "hf-static")
 HF_PARTS = (8, 4, 2, 1)
@@ -51,6 +55,16 @@ class Job:
     def completions(self) -> int:
         """All completions of a turn."""
         return len(self.prompts) * self.group
+
+
+def explain_absence(peer: str) -> str | None:
+    """Say why a peer cannot be measured here; None where it can."""
+    variable = INTERPRETERS.get(peer)
+    if variable and not os.environ.get(variable):
+        return f"{variable} names no interpreter"
+    if GGUF_PEERS.get(peer) and not BF16_FLAGS & read_cpu_flags():
+        return "this processor has no instructions for bf16"
+    return None
 
 
 def serve_hf(job: Job, peer: str, connection: Connection) -> None:
@@ -99,7 +113,7 @@ def serve_worker(job: Job, peer: str, interpreter: str, connection: Connection) 
 
     Args:
         job: The workload.
-        peer: A key of ``INTERPRETERS``, whose program stands in this folder.
+        peer: A key of ``INTERPRETERS``; its program stands in this folder.
         interpreter: A Python that has the peer.
         connection: To the process that compares.
 
@@ -111,7 +125,7 @@ def serve_worker(job: Job, peer: str, interpreter: str, connection: Connection) 
     threads = torch.get_num_threads()
     # By itself vLLM would leave one core idle, of two.
     own = {"VLLM_CPU_NUM_OF_RESERVED_CPU": "0", "VLLM_CPU_KVCACHE_SPACE": "1", "OMP_NUM_THREADS": str(threads)}
-    worker = Path(__file__).with_name(f"{peer}_worker.py")
+    worker = Path(__file__).with_name(f"{peer.partition('-')[0]}_worker.py")
     with subprocess.Popen(
         [interpreter, str(worker), json.dumps(asdict(job) | {"threads": threads})],
         stdin=subprocess.PIPE,

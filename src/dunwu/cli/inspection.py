@@ -160,8 +160,8 @@ def bench(
         str,
         typer.Option(
             metavar="PEER,...",
-            help="rollout: hf, hf-static, vllm, llamacpp; step: trl; sft: trl, trl-grouped; verify: math-verify; "
-            "eval: lm_eval.",
+            help="rollout: hf, hf-static, vllm, llamacpp, llamacpp-bf16; step: trl; sft: trl, trl-grouped; "
+            "verify: math-verify; eval: lm_eval.",
         ),
     ] = "",
     size: Annotated[

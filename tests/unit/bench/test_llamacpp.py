@@ -15,7 +15,7 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from dunwu.bench import gguf_file, llamacpp_worker
+from dunwu.bench import gguf_file, llamacpp_worker, rollout_peers
 from dunwu.models.gguf.architecture import build_config, count_rotated_heads, list_weights
 from dunwu.models.gguf.conversion import _to_halves
 from dunwu.models.gguf.header import read_header
@@ -31,13 +31,22 @@ SHAPE = {
 }
 
 
+PROGRAM = """
+import json, sys
+job = json.loads(sys.argv[1])
+for _ in sys.stdin:
+    print(len(job["prompts"]), flush=True)
+"""
+
+
 @pytest.mark.parametrize("model_type", ["qwen2", "llama", "qwen3"])
 @pytest.mark.parametrize("tied", [True, False])
-def test_the_file_holds_the_models_weights(model_type: str, tied: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("bf16", [True, False])
+def test_the_file_holds_the_models_weights(model_type: str, tied: bool, bf16: bool, tmp_path: Path) -> None:
     torch.manual_seed(0)
     config = AutoConfig.for_model(model_type, tie_word_embeddings=tied, **SHAPE)
     model: Any = AutoModelForCausalLM.from_config(config)
-    gguf_file.write_gguf(model, 256, tmp_path / "model.gguf")
+    gguf_file.write_gguf(model, 256, tmp_path / "model.gguf", bf16=bf16)
     header = read_header(tmp_path / "model.gguf")
     found = build_config(header)
     for key, value in {**SHAPE, "model_type": model_type, "tie_word_embeddings": tied, "eos_token_id": 256}.items():
@@ -46,10 +55,39 @@ def test_the_file_holds_the_models_weights(model_type: str, tied: bool, tmp_path
     state, read = model.state_dict(), list_weights(header, found)
     assert {weight.renamed for weight in read} >= {name for name in state if tied is False or name != "lm_head.weight"}
     for weight in read:
-        rows = read_tensor(header, header.tensors[weight.name])
+        tensor, wanted = header.tensors[weight.name], state[weight.renamed]
+        rows = read_tensor(header, tensor)
+        assert tensor.encoding == ("BF16" if bf16 and wanted.ndim == 2 else "F32")
+        if tensor.encoding == "BF16":
+            rows, wanted = (rows.astype(np.uint32) << 16).view(np.float32), wanted.to(torch.bfloat16).float()
         if heads := count_rotated_heads(found, weight.name):
             rows = _to_halves(rows, heads)
-        np.testing.assert_array_equal(rows, state[weight.renamed].numpy())
+        np.testing.assert_array_equal(rows, wanted.numpy())
+
+
+def test_peers_that_cannot_be_measured_say_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollout_peers, "read_cpu_flags", lambda: {"avx2"})
+    monkeypatch.delenv("DUNWU_LLAMACPP_PYTHON", raising=False)
+    assert rollout_peers.explain_absence("llamacpp") == "DUNWU_LLAMACPP_PYTHON names no interpreter"
+    monkeypatch.setenv("DUNWU_LLAMACPP_PYTHON", "python")
+    assert rollout_peers.explain_absence("llamacpp-bf16") == "this processor has no instructions for bf16"
+    assert [rollout_peers.explain_absence(peer) for peer in ("llamacpp", "hf")] == [None, None]
+    monkeypatch.setattr(rollout_peers, "read_cpu_flags", lambda: {"avx512_bf16"})
+    assert rollout_peers.explain_absence("llamacpp-bf16") is None
+
+
+def test_the_program_of_another_environment_is_asked_at_every_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "llamacpp_worker.py").write_text(PROGRAM)
+    monkeypatch.setattr(rollout_peers, "__file__", str(tmp_path / "rollout_peers.py"))
+    job = rollout_peers.Job(folder="m", prompts=((1,), (2,), (3,)), group=1, max_new_tokens=1, eos_ids=())
+    sent: list[float] = []
+    turns = iter((True, True, False))
+    connection: Any = SimpleNamespace(recv=lambda: next(turns), send=sent.append)
+    peak = rollout_peers.serve_worker(job, "llamacpp-bf16", sys.executable, connection)
+    assert sent == [3.0, 3.0]
+    assert peak is None or 5 < peak < 60, "the small program's memory, not this process's"
 
 
 def test_every_token_is_counted_once() -> None:

@@ -30,7 +30,9 @@ def test_the_ratio_is_over_the_best_peer() -> None:
 
 
 def test_a_peer_that_there_is_not() -> None:
-    with pytest.raises(UserError, match="--against: no peer sglang; there are hf, hf-static, vllm, llamacpp"):
+    with pytest.raises(
+        UserError, match="--against: no peer sglang; there are hf, hf-static, vllm, llamacpp, llamacpp-bf16"
+    ):
         rollout.measure(("hf", "sglang"))
 
 
