@@ -2,7 +2,8 @@
 
 Weights are random, from a fixed seed. Work shrinks as models grow, so that a turn lasts seconds on two cores: a step
 multiplies each token with all weights ten times (once to generate, once for the reference, three times to train, of two
-operations each) and has about 1e12 operations; a rollout and an evaluation multiply once, so theirs have more tokens.
+operations each) and has about 1e12 operations. A rollout multiplies once, so it has more tokens, and as many sequences
+as peers can decode at once.
 
 Completions have one of two kinds of length. ``fixed``: all have ``new_tokens``. ``natural``: the model itself ends them
 after each token with the same probability (``random_model.make_lengths_geometric``). So lengths have a geometric
@@ -207,7 +208,7 @@ SIZES: Final = {
                 tie_word_embeddings=True,
             ),
             step=Work(prompts=8, group_size=16, new_tokens=64),
-            rollout=Work(prompts=32, group_size=16, new_tokens=64),
+            rollout=Work(prompts=8, group_size=16, new_tokens=64),
             eval=Work(prompts=64, group_size=4, new_tokens=64),
             sft=SupervisedWork(batch=64, updates=2, most_tokens=384),
             microbatch=32,
@@ -225,7 +226,7 @@ SIZES: Final = {
                 tie_word_embeddings=True,
             ),
             step=Work(prompts=4, group_size=8, new_tokens=64),
-            rollout=Work(prompts=16, group_size=16, new_tokens=64),
+            rollout=Work(prompts=8, group_size=16, new_tokens=48),
             eval=Work(prompts=32, group_size=4, new_tokens=64),
             sft=SupervisedWork(batch=32, updates=1, most_tokens=384),
             microbatch=32,
@@ -234,7 +235,7 @@ SIZES: Final = {
             name="135M",
             config=SMOLLM2,
             step=Work(prompts=4, group_size=8, new_tokens=48),
-            rollout=Work(prompts=8, group_size=16, new_tokens=64),
+            rollout=Work(prompts=8, group_size=16, new_tokens=32),
             eval=Work(prompts=16, group_size=4, new_tokens=48),
             sft=SupervisedWork(batch=16, updates=1, most_tokens=384),
             microbatch=32,
@@ -243,7 +244,7 @@ SIZES: Final = {
             name="600M",
             config=QWEN3,
             step=Work(prompts=2, group_size=8, new_tokens=32),
-            rollout=Work(prompts=4, group_size=16, new_tokens=32),
+            rollout=Work(prompts=4, group_size=16, new_tokens=16),
             eval=Work(prompts=8, group_size=4, new_tokens=32),
             sft=SupervisedWork(batch=8, updates=1, most_tokens=256),
             microbatch=16,
