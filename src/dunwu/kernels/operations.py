@@ -6,6 +6,7 @@ which formula it is; tests hold it to the same in double precision.
 
 from __future__ import annotations
 
+import ctypes
 from dataclasses import dataclass
 
 import numpy as np
@@ -290,6 +291,7 @@ def decode(
     qkv_BC: Float32[Tensor, "B A+2K*D"],
     positions_B: Int64[Tensor, " B"],
     cache: tuple[Float32[Tensor, "S K T D"], Float32[Tensor, "S K T D"]],
+    shared_B2: Int32[Tensor, "B 2"],
     heads: Heads,
 ) -> Float32[Tensor, "B A*D"]:
     """Write one token of each row to the cache, and attend to what the row holds up to it.
@@ -299,13 +301,48 @@ def decode(
         qkv_BC: where their values stand, behind queries and keys.
         positions_B: of the tokens; below T.
         cache: keys and values of rows 0..S-1, B of which are used.
+        shared_B2: of each row another, or the same, that holds the same keys and values, and at how many positions.
         heads: how the rows are cut.
     """
     out = qkv_BC.new_empty(len(qkv_BC), heads.queries * heads.width)
     values = qkv_BC[:, (heads.queries + heads.keys) * heads.width :]
-    places = heads_BC, values.data_ptr(), qkv_BC.shape[1], positions_B, *cache, cache[0].shape[2]
+    assert len(shared_B2) >= len(out), "a row of its own for each, where nothing is shared"
+    places = heads_BC, values.data_ptr(), qkv_BC.shape[1], positions_B, shared_B2, *cache, cache[0].shape[2]
     _call("dunwu_decode", *places, len(out), heads.queries, heads.keys, heads.width, heads.scale, out)
     return out
+
+
+class PackedMatrix:
+    """A matrix [C, H] as ``multiply`` reads it: panels of several rows, turned, so that each is read in one go.
+
+    torch packs a matrix at every product. That takes long where few rows stand on the left: in an engine's step.
+
+    Args:
+        rows: C.
+        columns: H.
+    """
+
+    def __init__(self, rows: int, columns: int) -> None:
+        self.shape = rows, columns
+        width = int(_load().dunwu_panel_width())
+        self.panels = torch.zeros(-(-rows // width), columns, width)
+
+    def write(self, first: int, rows_RH: Float32[Tensor, "R H"]) -> None:
+        """Write rows of the matrix from the row ``first`` on."""
+        _call("dunwu_pack", rows_RH.contiguous(), self.panels, first, *rows_RH.shape)
+
+    def multiply(self, x_NH: Float32[Tensor, "N H"], bias_C: Tensor | None = None) -> Float32[Tensor, "N C"]:
+        """Compute x matrix^T + bias. A row of the result does not depend on which rows stand beside it."""
+        out_NC = x_NH.new_empty(len(x_NH), self.shape[0])
+        self._call(x_NH, bias_C, out_NC, add=False)
+        return out_NC
+
+    def add_to(self, out_NC: Float32[Tensor, "N C"], x_NH: Float32[Tensor, "N H"], bias_C: Tensor | None) -> None:
+        """Add x matrix^T + bias in place."""
+        self._call(x_NH, bias_C, out_NC, add=True)
+
+    def _call(self, x_NH: Tensor, bias_C: Tensor | None, out_NC: Tensor, *, add: bool) -> None:
+        _call("dunwu_multiply", x_NH, self.panels, bias_C, out_NC, len(x_NH), *self.shape, int(add))
 
 
 def _zeros(like: Tensor | None) -> Tensor | None:
@@ -332,9 +369,13 @@ def _attention(
 
 def _call(name: str, *arguments: Tensor | np.ndarray | float | None) -> None:
     """Call a kernel: tensors and arrays by their addresses."""
+    getattr(_load(), name)(*(_address(argument) for argument in arguments))
+
+
+def _load() -> ctypes.CDLL:
     library = load_kernels()
     assert library is not None, "no kernels: ask load_kernels first"
-    getattr(library, name)(*(_address(argument) for argument in arguments))
+    return library
 
 
 def _address(argument: Tensor | np.ndarray | float | None) -> float | None:

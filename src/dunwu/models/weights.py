@@ -16,6 +16,20 @@ class WeightSource(Protocol):
         """Return the tensors in the order of the update's names; may be called again."""
 
 
+class Place(Protocol):
+    """Where an engine keeps a parameter: a tensor, or what takes new weights as one does."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The parameter's, with leading dimensions where it is spread."""
+
+    def data_ptr(self) -> int:
+        """Return the address; tied parameters have the same."""
+
+    def copy_(self, source: Tensor, /) -> object:
+        """Take new numbers."""
+
+
 @dataclass(frozen=True, slots=True)
 class MemorySource:
     """Tensors of this process. They may be the trainer's own: read them before its next step."""
@@ -64,13 +78,13 @@ class WeightUpdate:
         yield from zip(self.names, self.source.read(), strict=True)
 
 
-def check_update(update: WeightUpdate, parameters: Mapping[str, Tensor]) -> None:
+def check_update(update: WeightUpdate, parameters: Mapping[str, Place]) -> None:
     """Check an update against the tensors that it would fill, before anything is read.
 
     Args:
         update: the new weights.
-        parameters: name -> the tensor that takes it; tied ones share their storage, and one name of theirs is enough.
-            A tensor may have leading dimensions of its own, over which the weight is spread.
+        parameters: name -> the place that takes it; tied ones share theirs, and one name of them is enough.
+            A place may have leading dimensions of its own, over which the weight is spread.
 
     Raises:
         ValueError: the update has a name that is not there, another shape, or not all that is there.

@@ -263,7 +263,8 @@ def test_decoding(queries: int, keys: int, width: int) -> None:
     before = cache[0].clone(), cache[1].clone()
     qkv = numbers(6, (queries + 2 * keys) * width, seed=2)
     turned = (queries + keys) * width
-    ours = kernels.decode(qkv[:, :turned].contiguous(), qkv, positions, cache, heads)
+    alone = torch.zeros(6, 2, dtype=torch.int32)
+    ours = kernels.decode(qkv[:, :turned].contiguous(), qkv, positions, cache, alone, heads)
     for row, position in enumerate(positions.tolist()):
         new = qkv[row].view(-1, width)
         for stored, kept, token in zip(cache, before, (new[queries:-keys], new[-keys:]), strict=True):
@@ -273,3 +274,46 @@ def test_decoding(queries: int, keys: int, width: int) -> None:
         weights = (new[:queries, None].double() @ seen[0].transpose(1, 2) * heads.scale).softmax(-1)
         assert_close(ours[row], (weights @ seen[1]).flatten())
     assert torch.equal(cache[0][6:], before[0][6:])
+
+
+def test_a_row_reads_what_another_holds_too() -> None:
+    heads = kernels.Heads(queries=4, keys=2, width=32, scale=0.2, epsilon=1e-6)
+    positions, prompt = torch.tensor([40, 35, 33]), 33
+    cache = numbers(3, 2, 50, 32), numbers(3, 2, 50, 32, seed=1)
+    for storage in cache:
+        storage[2, :, :prompt] = storage[0, :, :prompt]
+    qkv = numbers(3, 8 * 32, seed=2)
+
+    def decode(shared: list[list[int]]) -> Tensor:
+        table = torch.tensor(shared, dtype=torch.int32)
+        return kernels.decode(qkv[:, : 6 * 32].contiguous(), qkv, positions, cache, table, heads)
+
+    own = decode([[0, 0], [1, 0], [2, 0]])
+    library = kernels.load_kernels()
+    assert library is not None
+    whole = prompt // library.dunwu_vector_width() * library.dunwu_vector_width()
+    for storage in cache:  # whole vectors of positions come from the other row, and are not looked at in this one
+        storage[2, :, :whole] = torch.nan
+    assert torch.equal(decode([[0, prompt], [1, 0], [0, prompt]]), own)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize(
+    ("rows", "columns", "depth"), [(1, 64, 16), (3, 100, 48), (7, 7, 5), (128, 200, 96), (250, 64, 33)]
+)
+def test_products_with_a_packed_matrix(rows: int, columns: int, depth: int, bias: bool) -> None:
+    x, weight, offset = numbers(rows, depth), numbers(columns, depth, seed=1), numbers(columns, seed=2)
+    matrix = kernels.PackedMatrix(columns, depth)
+    cut = columns // 3
+    matrix.write(cut, weight[cut:])
+    matrix.write(0, weight[:cut])
+    expected = x.double() @ weight.double().T + (offset.double() if bias else 0.0)
+    product = matrix.multiply(x, offset if bias else None)
+    assert_close(product, expected)
+    residual = numbers(rows, columns, seed=3)
+    total = residual.clone()
+    matrix.add_to(total, x, offset if bias else None)
+    assert_close(total, expected + residual)
+    # No row's bits depend on its company.
+    for first, last in ((0, 1), (rows // 2, rows), (max(0, rows - 2), rows)):
+        assert torch.equal(matrix.multiply(x[first:last], offset if bias else None), product[first:last])

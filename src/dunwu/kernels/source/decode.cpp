@@ -23,10 +23,18 @@ inline Vector score_keys(const float* query, const float* keys, int width) {
     return sum_each<WIDTH>(products);
 }
 
-// The softmax of one query's scores with `count` keys, not yet divided by the sum, which is returned.
-float weigh(const float* query, const float* keys, int64_t count, int width, float scale, float* weights) {
+// The softmax of one query's scores with `count` keys, not yet divided by the sum, which is returned. The first `shared`
+// keys, whole vectors of them, are read where another row has the same.
+float weigh(
+    const float* query, const float* others, int64_t shared, const float* keys, int64_t count, int width, float scale,
+    float* weights) {
     Vector most = broadcast(-INFINITY);
     int64_t key = 0;
+    for (; key < shared; key += WIDTH) {
+        const Vector scores = score_keys(query, others + key * width, width) * scale;
+        store(weights + key, scores);
+        most = maximum(most, scores);
+    }
     for (; key + WIDTH <= count; key += WIDTH) {
         const Vector scores = score_keys(query, keys + key * width, width) * scale;
         store(weights + key, scores);
@@ -58,11 +66,12 @@ float weigh(const float* query, const float* keys, int64_t count, int width, flo
 extern "C" {
 
 // Each row's key and value are written at its position of the cache, and its queries attend to all up to there. `heads` has
-// queries and keys, rotated, of each row; values are `values_step` apart.
+// queries and keys, rotated, of each row; values are `values_step` apart. `shared` names a row for each, and how many of its
+// first positions hold the same: the rows of a group read one prompt, which stays in the near caches.
 void dunwu_decode(
-    const float* heads, const float* values, int64_t values_step, const int64_t* positions, float* cached_keys,
-    float* cached_values, int64_t cache_length, int64_t rows, int query_heads, int key_heads, int width, float scale,
-    float* out) {
+    const float* heads, const float* values, int64_t values_step, const int64_t* positions,
+    const int32_t* shared, float* cached_keys, float* cached_values, int64_t cache_length, int64_t rows, int query_heads,
+    int key_heads, int width, float scale, float* out) {
     const int group = query_heads / key_heads;
     const Cache cache = {cached_keys, cached_values, cache_length};
     const int64_t step = (cache_length + WIDTH - 1) / WIDTH * WIDTH;
@@ -73,6 +82,8 @@ void dunwu_decode(
         for (int64_t row = 0; row < rows; row++)
             for (int head = 0; head < key_heads; head++) {
                 const int64_t position = positions[row], place = (row * key_heads + head) * cache.length * width;
+                const int64_t other = (shared[2 * row] * key_heads + head) * cache.length * width;
+                const int64_t first = shared[2 * row + 1] / WIDTH * WIDTH;
                 const float* source = heads + (row * (query_heads + key_heads) + query_heads + head) * width;
                 float *keys = cache.keys + place, *held = cache.values + place;
                 std::memcpy(keys + position * width, source, width * sizeof(float));
@@ -81,8 +92,13 @@ void dunwu_decode(
                 float* result = out + (row * query_heads + head * group) * width;
                 for (int member = 0; member < group; member++)
                     totals[member] = weigh(
-                        queries + member * width, keys, position + 1, width, scale, weights.data() + member * step);
-                multiply<false>({weights.data(), step, 1}, held, width, result, width, group, width, position + 1);
+                        queries + member * width, cache.keys + other, first, keys, position + 1, width, scale,
+                        weights.data() + member * step);
+                multiply<false>(
+                    {weights.data(), step, 1}, cache.values + other, width, result, width, group, width, first);
+                multiply<true>(
+                    {weights.data() + first, step, 1}, held + first * width, width, result, width, group, width,
+                    position + 1 - first);
                 for (int member = 0; member < group; member++)
                     for (int d = 0; d < width; d += WIDTH) {
                         float* to = result + member * width + d;

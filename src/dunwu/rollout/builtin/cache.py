@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int32, Int64
 from torch import Tensor
 
 KeysValues = tuple[Float[Tensor, "N K P D"], Float[Tensor, "N K P D"]]
@@ -26,6 +26,9 @@ class KVCache:
     def __init__(self, rows: int) -> None:
         self.rows = rows
         self.length = 0
+        self.shared: Int32[Tensor, "B 2"] = torch.zeros(rows, 2, dtype=torch.int32)
+        """Of each row another that holds the same first positions, and how many: read once, they are near for the next
+        row."""
         self._layers: list[KeysValues] = []
 
     def reserve(self, length: int, limit: int) -> bool:

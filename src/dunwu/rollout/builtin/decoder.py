@@ -23,6 +23,7 @@ from dunwu.models.agreement import check_head
 from dunwu.models.attention import find_visible, make_bias
 from dunwu.models.fused_layers import can_fuse, is_llama_like
 from dunwu.models.logprobs import Head
+from dunwu.models.weights import Place
 from dunwu.rollout.builtin.cache import KeysValues, KVCache
 from dunwu.rollout.builtin.fused import FusedDecoder, KernelDecoder
 
@@ -30,10 +31,10 @@ from dunwu.rollout.builtin.fused import FusedDecoder, KernelDecoder
 class Decoder(Protocol):
     """Prefills prompts and decodes rows.
 
-    ``parameters``: every name in transformers -> the tensor that new weights go to; tied ones share theirs.
+    ``parameters``: every name in transformers -> the place that new weights go to; tied ones share theirs.
     """
 
-    parameters: Mapping[str, Tensor]
+    parameters: Mapping[str, Place]
 
     def prefill(
         self, tokens_NP: Int64[Tensor, "N P"], last_N: Int64[Tensor, " N"]
@@ -101,7 +102,7 @@ class ModuleDecoder:
         self._cache_name = "cache" if "cache" in takes else "past_key_values"  # transformers renamed it within 5.x
         self._model = copy.deepcopy(model).eval().requires_grad_(False)
         self._head = Head.from_model(self._model)
-        self.parameters: Mapping[str, Tensor] = dict(self._model.named_parameters(remove_duplicate=False))
+        self.parameters: Mapping[str, Place] = dict(self._model.named_parameters(remove_duplicate=False))
 
     def prefill(
         self, tokens_NP: Int64[Tensor, "N P"], last_N: Int64[Tensor, " N"]

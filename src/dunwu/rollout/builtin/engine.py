@@ -146,6 +146,7 @@ class TorchEngine:
         prompt_of_row = torch.tensor([order.index(sample.request) for sample in samples], device=self._device)
         self._reserve(max(max(lengths), min(limit, FIRST_LENGTH)), limit)
         self._cache.insert(first, layers, prompt_of_row)
+        self._cache.shared = self._rows.find_shared()
         return self._draw(slice(first, first + len(samples)), logits_NV[prompt_of_row], sampling)
 
     def _decode(self, sampling: Sampling, limit: int) -> tuple[Int64[Tensor, " B"], Float32[Tensor, " B"]]:
@@ -196,6 +197,7 @@ class TorchEngine:
             source, target = rows.leave(first + np.flatnonzero(ended))
             if len(source):
                 self._cache.move(source, target, rows.measure()[0])
+            self._cache.shared = rows.find_shared()
 
     def _find_stopped(
         self, first: int, tokens: Int64[np.ndarray, " R"], stop: tuple[str, ...]

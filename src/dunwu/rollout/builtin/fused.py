@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from jaxtyping import Float, Int64
@@ -19,25 +19,65 @@ from dunwu.kernels import operations as kernels
 from dunwu.models.attention import attend, find_visible, make_bias
 from dunwu.models.fused_layers import add_linear
 from dunwu.models.packing import pack
+from dunwu.models.weights import Place
 from dunwu.rollout.builtin.cache import KeysValues, KVCache
+
+
+class Linear(Protocol):
+    """A linear layer on the engine's copy of its weights."""
+
+    def apply(self, x: Float[Tensor, "M H"]) -> Float[Tensor, "M C"]:
+        """Compute x weight^T + bias."""
+
+    def add(self, residual: Float[Tensor, "M C"], x: Float[Tensor, "M H"]) -> Float[Tensor, "M C"]:
+        """Compute residual + x weight^T + bias, in the residual's place or another."""
+
+
+@dataclass(frozen=True, slots=True)
+class TorchLinear:
+    """See ``Linear``."""
+
+    weight: Tensor
+    bias: Tensor | None
+
+    def apply(self, x: Float[Tensor, "M H"]) -> Float[Tensor, "M C"]:
+        """See ``Linear``."""
+        return functional.linear(x, self.weight, self.bias)
+
+    def add(self, residual: Float[Tensor, "M C"], x: Float[Tensor, "M H"]) -> Float[Tensor, "M C"]:
+        """See ``Linear``."""
+        return add_linear(residual, x, self.weight, self.bias)
+
+
+@dataclass(frozen=True, slots=True)
+class PackedLinear:
+    """See ``Linear``."""
+
+    weight: kernels.PackedMatrix
+    bias: Tensor | None
+
+    def apply(self, x: Float[Tensor, "M H"]) -> Float[Tensor, "M C"]:
+        """See ``Linear``."""
+        return self.weight.multiply(x, self.bias)
+
+    def add(self, residual: Float[Tensor, "M C"], x: Float[Tensor, "M H"]) -> Float[Tensor, "M C"]:
+        """See ``Linear``."""
+        self.weight.add_to(residual, x, self.bias)
+        return residual
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
-    """One layer's weights; biases and head norms are None where the model has none."""
+    """One layer's weights."""
 
     norm1: Tensor
-    qkv: Tensor
-    qkv_bias: Tensor | None
+    qkv: Linear
     head_norm: Tensor | None
-    """One row for each query head and each key head."""
-    out: Tensor
-    out_bias: Tensor | None
+    """One row for each query head and each key head; None where the model has none."""
+    out: Linear
     norm2: Tensor
-    gate_up: Tensor
-    gate_up_bias: Tensor | None
-    down: Tensor
-    down_bias: Tensor | None
+    gate_up: Linear
+    down: Linear
 
 
 class FusedDecoder:
@@ -49,12 +89,15 @@ class FusedDecoder:
         self._width, self._scale, self._eps = attention.head_dim, attention.scaling, config.rms_norm_eps
         self._rotary = copy.deepcopy(model.model.rotary_emb)
         self._table: tuple[Tensor, Tensor] | None = None
-        fusion = _Fusion(model)
+        fusion = self._begin_fusion(model)
         self._embedding = fusion.join("model.embed_tokens.weight")
         self._layers = [fusion.layer(f"model.layers.{i}.") for i in range(config.num_hidden_layers)]
         self._norm = fusion.join("model.norm.weight")
-        self._head = fusion.join("lm_head.weight")
-        self.parameters: Mapping[str, Tensor] = fusion.finish()
+        self._head = fusion.linear("lm_head.")
+        self.parameters: Mapping[str, Place] = fusion.finish()
+
+    def _begin_fusion(self, model: Any) -> _Fusion:
+        return _Fusion(model)
 
     def prefill(
         self, tokens_NP: Int64[Tensor, "N P"], last_N: Int64[Tensor, " N"]
@@ -112,12 +155,12 @@ class FusedDecoder:
 
     def _finish(self, layer: Layer, x: Float[Tensor, "M H"], mixed: Float[Tensor, "M AD"]) -> Float[Tensor, "M H"]:
         """Apply output projection and gated network, each added to the residual stream."""
-        x = add_linear(x, mixed, layer.out, layer.out_bias)
-        gate_up = functional.linear(self._normalize(x, layer.norm2), layer.gate_up, layer.gate_up_bias)
-        return add_linear(x, self._gate(gate_up), layer.down, layer.down_bias)
+        x = layer.out.add(x, mixed)
+        gate_up = layer.gate_up.apply(self._normalize(x, layer.norm2))
+        return layer.down.add(x, self._gate(gate_up))
 
     def _linear_qkv(self, layer: Layer, x: Float[Tensor, "M H"]) -> Float[Tensor, "M C"]:
-        return functional.linear(self._normalize(x, layer.norm1), layer.qkv, layer.qkv_bias)
+        return layer.qkv.apply(self._normalize(x, layer.norm1))
 
     def _normalize(self, x: Float[Tensor, "M H"], weight: Float[Tensor, " H"]) -> Float[Tensor, "M H"]:
         return functional.rms_norm(x, x.shape[-1:], weight, self._eps)
@@ -127,7 +170,7 @@ class FusedDecoder:
         return functional.silu(gate).mul_(up)
 
     def _logits(self, x: Float[Tensor, "M H"]) -> Float[Tensor, "M V"]:
-        return functional.linear(self._normalize(x, self._norm), self._head)
+        return self._head.apply(self._normalize(x, self._norm))
 
     def _rope(self, length: int) -> tuple[Float[Tensor, "T D"], Float[Tensor, "T D"]]:
         """Compute cosines and sines of positions; the sine's first half negated, as rotating by a roll needs."""
@@ -145,7 +188,7 @@ class FusedDecoder:
 
 
 class KernelDecoder(FusedDecoder):
-    """The same with the kernels of ``kernels``: norms, gates, and all of attention in one call for a layer.
+    """The same with the kernels of ``kernels``: packed weights, norms, gates, and all of attention in one call a layer.
 
     Each row attends to what it holds and to nothing else, so ragged rows cost no more than their tokens. Prompts are
     read as their prefix tree: what they share, a template or solved examples, is computed once.
@@ -183,7 +226,7 @@ class KernelDecoder(FusedDecoder):
         def attend_layer(index: int, layer: Layer, x: Float[Tensor, "B H"]) -> Float[Tensor, "B AD"]:
             qkv = self._linear_qkv(layer, x)
             heads = kernels.rotate(qkv, positions, self._shape, self._head_norms(layer))
-            return kernels.decode(heads, qkv, positions_B, cache.storage(index), self._shape)
+            return kernels.decode(heads, qkv, positions_B, cache.storage(index), cache.shared, self._shape)
 
         return attend_layer
 
@@ -199,6 +242,9 @@ class KernelDecoder(FusedDecoder):
             return kernels.HeadNorms()
         return kernels.HeadNorms(query=layer.head_norm[0], key=layer.head_norm[-1])
 
+    def _begin_fusion(self, model: Any) -> _Fusion:
+        return _PackedFusion(model)
+
     def _normalize(self, x: Float[Tensor, "M H"], weight: Float[Tensor, " H"]) -> Float[Tensor, "M H"]:
         return kernels.normalize(x, weight, self._eps)[0]
 
@@ -211,7 +257,7 @@ class _Fusion:
 
     def __init__(self, model: Any) -> None:
         self._source: dict[str, Tensor] = dict(model.named_parameters(remove_duplicate=False))
-        self._places: dict[str, Tensor] = {}
+        self._places: dict[str, Place] = {}
         self._made: dict[int, Tensor] = {}
         self._heads = [model.config.num_attention_heads, model.config.num_key_value_heads]
 
@@ -240,25 +286,59 @@ class _Fusion:
         self._places.update(zip(names, torch.split(whole, self._heads), strict=True))
         return whole
 
+    def linear(self, *prefixes: str) -> Linear:
+        """Join the linear layers with these names."""
+        weight = self.join(*(f"{prefix}weight" for prefix in prefixes))
+        return TorchLinear(weight, self.optional(*(f"{prefix}bias" for prefix in prefixes)))
+
     def layer(self, prefix: str) -> Layer:
         """Build all of one layer."""
-        qkv = [f"{prefix}self_attn.{part}_proj." for part in "qkv"]
-        gate_up = [f"{prefix}mlp.{part}_proj." for part in ("gate", "up")]
         return Layer(
             norm1=self.join(f"{prefix}input_layernorm.weight"),
-            qkv=self.join(*(f"{name}weight" for name in qkv)),
-            qkv_bias=self.optional(*(f"{name}bias" for name in qkv)),
+            qkv=self.linear(*(f"{prefix}self_attn.{part}_proj." for part in "qkv")),
             head_norm=self.head_norm(f"{prefix}self_attn."),
-            out=self.join(f"{prefix}self_attn.o_proj.weight"),
-            out_bias=self.optional(f"{prefix}self_attn.o_proj.bias"),
+            out=self.linear(f"{prefix}self_attn.o_proj."),
             norm2=self.join(f"{prefix}post_attention_layernorm.weight"),
-            gate_up=self.join(*(f"{name}weight" for name in gate_up)),
-            gate_up_bias=self.optional(*(f"{name}bias" for name in gate_up)),
-            down=self.join(f"{prefix}mlp.down_proj.weight"),
-            down_bias=self.optional(f"{prefix}mlp.down_proj.bias"),
+            gate_up=self.linear(*(f"{prefix}mlp.{part}_proj." for part in ("gate", "up"))),
+            down=self.linear(f"{prefix}mlp.down_proj."),
         )
 
-    def finish(self) -> Mapping[str, Tensor]:
+    def finish(self) -> Mapping[str, Place]:
         """Return every parameter's place; a parameter without one would be left out of the computation."""
         assert self._places.keys() == self._source.keys(), self._places.keys() ^ self._source.keys()
         return self._places
+
+
+class _PackedFusion(_Fusion):
+    """The same with linear layers packed. A head that is tied to the embedding lies twice, as tokens are looked up."""
+
+    def linear(self, *prefixes: str) -> Linear:
+        weights = [self._source[f"{prefix}weight"].detach() for prefix in prefixes]
+        matrix, first = kernels.PackedMatrix(sum(map(len, weights)), weights[0].shape[1]), 0
+        for weight in weights:
+            place = PackedRows(matrix, first, (len(weight), weight.shape[1]), self._made.get(weight.data_ptr()))
+            place.copy_(weight)
+            tied = (other for other, source in self._source.items() if source.data_ptr() == weight.data_ptr())
+            self._places |= dict.fromkeys(tied, place)
+            first += len(weight)
+        return PackedLinear(matrix, self.optional(*(f"{prefix}bias" for prefix in prefixes)))
+
+
+@dataclass(frozen=True, slots=True)
+class PackedRows:
+    """Some rows of a packed matrix, and the same in a tensor where they lie twice. See ``weights.Place``."""
+
+    matrix: kernels.PackedMatrix
+    first: int
+    shape: tuple[int, ...]
+    twin: Tensor | None
+
+    def data_ptr(self) -> int:
+        """See ``weights.Place``."""
+        return self.matrix.panels.data_ptr() + self.first if self.twin is None else self.twin.data_ptr()
+
+    def copy_(self, source: Tensor, /) -> None:
+        """See ``weights.Place``."""
+        self.matrix.write(self.first, source.to("cpu", torch.float32))
+        if self.twin is not None:
+            self.twin.copy_(source)

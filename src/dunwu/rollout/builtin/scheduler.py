@@ -80,6 +80,7 @@ class Rows:
         self._logprobs = np.empty((size, 0), dtype=np.float32)
         self._lengths = np.zeros(size, dtype=np.int64)
         self._prompt_lengths = np.zeros(size, dtype=np.int64)
+        self._requests = np.zeros(size, dtype=np.int64)
 
     def clear(self, max_new_tokens: int) -> None:
         """Empty all rows, with room for so many tokens in each."""
@@ -99,6 +100,7 @@ class Rows:
         self.counts[rows] = 0
         self._lengths[rows] = 0
         self._prompt_lengths[rows] = lengths
+        self._requests[rows] = [sample.request for sample in samples]
 
     def measure(self) -> tuple[int, bool]:
         """Return how many positions the next step attends to, and whether rows differ in them."""
@@ -106,6 +108,12 @@ class Rows:
         held = self._prompt_lengths[:rows] + self._lengths[:rows]
         longest = int(held.max())
         return longest, bool(held.min() != longest)
+
+    def find_shared(self) -> Int32[Tensor, "B 2"]:
+        """Find for each row the first one with the same prompt, and that prompt's length."""
+        rows = len(self.samples)
+        _, first, of_row = np.unique(self._requests[:rows], return_index=True, return_inverse=True)
+        return torch.from_numpy(np.stack((first[of_row], self._prompt_lengths[:rows]), axis=1).astype(np.int32))
 
     def record(self, first: int, tokens: Int64[np.ndarray, " R"], logprobs: Float32[np.ndarray, " R"]) -> None:
         """Append one token to each row from ``first`` on.
@@ -138,7 +146,7 @@ class Rows:
         remaining = len(self.samples) - len(dead)
         target = dead[dead < remaining]
         source = np.setdiff1d(np.arange(remaining, len(self.samples)), dead)
-        for array in (self._lengths, self._prompt_lengths):
+        for array in (self._lengths, self._prompt_lengths, self._requests):
             array[target] = array[source]
         written = int(self._lengths[target].max(initial=0))
         self._tokens[target, :written] = self._tokens[source, :written]

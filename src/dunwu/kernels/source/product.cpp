@@ -1,0 +1,69 @@
+// Products with a matrix that was packed once and is read many times: the weights of an engine.
+#include <algorithm>
+
+#include "tile.h"
+
+using namespace dunwu;
+
+namespace {
+
+// A panel holds so many rows of the matrix, turned, that their sums with a few rows on the left stay in registers.
+constexpr int PANEL = TILE_VECTORS * WIDTH;
+// Rows on the left that go through a panel one after the other, while both lie in the nearer caches.
+constexpr int64_t ROW_BLOCK = 20 * TILE_ROWS;
+
+// What the sums begin with: what stands in `out` where they are added to it, and the bias where there is one.
+inline void begin(float* out, int64_t step, const float* bias, int rows, int columns, bool add) {
+    for (int row = 0; row < rows; row++)
+        for (int column = 0; column < columns; column++)
+            out[row * step + column] = (add ? out[row * step + column] : 0.0f) + bias[column];
+}
+
+}  // namespace
+
+extern "C" {
+
+int dunwu_panel_width() { return PANEL; }
+
+// Write `rows` rows of a matrix, from its row `first` on, into its panels.
+void dunwu_pack(const float* source, float* panels, int64_t first, int64_t rows, int64_t depth) {
+    const int64_t last = first + rows;
+#pragma omp parallel for schedule(static)
+    for (int64_t panel = first / PANEL; panel < (last + PANEL - 1) / PANEL; panel++) {
+        const int64_t begin = std::max(first, panel * PANEL), end = std::min(last, (panel + 1) * PANEL);
+        for (int64_t k = 0; k < depth; k++)
+            for (int64_t row = begin; row < end; row++)
+                panels[(panel * depth + k) * PANEL + row - panel * PANEL] = source[(row - first) * depth + k];
+    }
+}
+
+// out = x matrix^T + bias, or out += it. A row's numbers do not depend on which rows stand beside it.
+void dunwu_multiply(
+    const float* x, const float* panels, const float* bias, float* out, int64_t rows, int64_t columns, int64_t depth,
+    int add) {
+    const int64_t blocks = (rows + ROW_BLOCK - 1) / ROW_BLOCK, count = (columns + PANEL - 1) / PANEL;
+#pragma omp parallel for collapse(2) schedule(static)
+    for (int64_t block = 0; block < blocks; block++)
+        for (int64_t panel = 0; panel < count; panel++) {
+            const int64_t row = block * ROW_BLOCK, column = panel * PANEL;
+            const int height = std::min(ROW_BLOCK, rows - row), width = std::min<int64_t>(PANEL, columns - column);
+            const Left left = {x + row * depth, depth, 1};
+            const float* right = panels + panel * depth * PANEL;
+            float* target = out + row * columns + column;
+            if (bias) begin(target, columns, bias + column, height, width, add);
+            if (width < PANEL) {
+                float part[ROW_BLOCK * PANEL];
+                multiply_columns<TILE_VECTORS, false>(left, right, PANEL, part, PANEL, height, depth);
+                for (int i = 0; i < height; i++)
+                    for (int j = 0; j < width; j++) {
+                        float& to = target[i * columns + j];
+                        to = (add || bias ? to : 0.0f) + part[i * PANEL + j];
+                    }
+            } else if (add || bias) {
+                multiply_columns<TILE_VECTORS, true>(left, right, PANEL, target, columns, height, depth);
+            } else {
+                multiply_columns<TILE_VECTORS, false>(left, right, PANEL, target, columns, height, depth);
+            }
+        }
+}
+}
