@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Float32
-from scipy.signal import lfilter
 
 
 def gae(
@@ -25,6 +24,8 @@ def gae(
     Returns:
         The advantage of each token, in units of the reward.
     """
+    from scipy.signal import lfilter  # brings scipy.stats: half a second that runs without a value network save
+
     deltas_C = rewards_C.astype(np.float64) - values_C
     deltas_C[:-1] += discount * values_C[1:]
     # From the last token to the first: A_t = delta_t + discount x lam x A_(t+1).

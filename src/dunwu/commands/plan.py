@@ -17,6 +17,7 @@ from dunwu.planning.preview import GLANCE
 
 if TYPE_CHECKING:
     from dunwu.config.schema import DataSpec, Recipe, StageSpec, TaskSpec
+    from dunwu.planning.preview import Previewed
 
 
 def plan(recipe: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] | Sequence[str] = ()) -> Plan:
@@ -81,7 +82,7 @@ def plan_recipe(
         wanted = held_out if task.size is not None or generated is None else min(held_out, generated)
         _ = task.get_held_out(wanted) if wanted else task.get_problem(0)
 
-    def preview_template(folder: Path, name: str, stage: StageSpec, files: Sequence[DataSpec]) -> Mapping[str, str]:
+    def preview_template(folder: Path, name: str, stage: StageSpec, files: Sequence[DataSpec]) -> Previewed:
         from dunwu.commands.template_preview import preview  # it takes seconds to import, and most recipes need none
 
         return preview(folder, name, stage, files)

@@ -14,8 +14,9 @@ from dunwu.errors import UserError
 from dunwu.models.load import load_tokenizer
 from dunwu.models.shape import find_shape
 from dunwu.models.templates import Template, is_closed
-from dunwu.pipeline.stages.prompts import PromptLimit, build_encoder, encode_held_out
-from dunwu.planning.preview import GLANCE
+from dunwu.pipeline.stages.prompts import InstructingEncoder, PromptLimit, build_encoder, encode_held_out
+from dunwu.planning.preview import GLANCE, Previewed
+from dunwu.planning.sharing import PromptTokens
 from dunwu.rollout.builtin.stop_strings import decode
 from dunwu.tasks.datasets.conversations import read_first_examples
 from dunwu.tasks.datasets.files import FileTask
@@ -28,7 +29,7 @@ LETTERS = 60
 """The most letters that are shown of a problem or an answer."""
 
 
-def preview(folder: Path, name: str, stage: StageSpec, files: Sequence[DataSpec]) -> dict[str, str]:
+def preview(folder: Path, name: str, stage: StageSpec, files: Sequence[DataSpec]) -> Previewed:
     """Say how a stage asks and what it teaches; see ``planning.preview``.
 
     Args:
@@ -38,7 +39,7 @@ def preview(folder: Path, name: str, stage: StageSpec, files: Sequence[DataSpec]
         files: Files of conversations that it learns from, and that are there.
 
     Returns:
-        Lines by names in snake case.
+        Lines by names in snake case; of an RL stage also how long its prompts are.
 
     Raises:
         UserError: The tokenizer, the template or one of the first conversations cannot be used; held-out prompts of an
@@ -49,12 +50,15 @@ def preview(folder: Path, name: str, stage: StageSpec, files: Sequence[DataSpec]
     spec, tokenizer = inputs.models[0].prompt.spec, load_tokenizer(str(folder))
     template = Template(spec.model_copy(update={"max_tokens": 2**40}), tokenizer)
     lines: dict[str, str] = {}
+    tokens: PromptTokens | None = None
     if rules is not None and inputs.every_task:
         asking = build_encoder(template, spec, rules, inputs.every_task)
         prompt = template.encode(asking.instruct(*_make_question(inputs)))
         lines["asks"] = _escape(decode(tokenizer, prompt.token_ids.tolist()))
         lines["reads_as_reasoning"] = _describe_reasoning(template.opening)
         lines |= dict(_describe_files(inputs))
+        if isinstance(stage, RLStage):
+            tokens = _count_prompt_tokens(stage, asking)
     if isinstance(stage, RLStage) and (shape := find_shape(str(folder))) and shape.max_positions:
         _check_lengths(
             stage, PromptLimit.for_stage(stage, name, shape.max_positions), Template(stage.prompt, tokenizer)
@@ -68,7 +72,7 @@ def preview(folder: Path, name: str, stage: StageSpec, files: Sequence[DataSpec]
         lines["answers_begin_with"] = _escape(template.lead)
     if kind_of(stage).makes != "scorer":
         lines["turns_end_with"] = _escape(decode(tokenizer, list(template.end)))
-    return lines
+    return Previewed(lines, tokens)
 
 
 def show_example(tokenizer: Any, example: TokenizedExample) -> str:
@@ -120,6 +124,20 @@ def _open_task(spec: TaskSpec, held_out: int) -> Task | None:
         task.get_held_out(held_out)
         return task
     return None
+
+
+def _count_prompt_tokens(stage: RLStage, encoder: InstructingEncoder) -> PromptTokens | None:
+    """Count the tokens of a few training prompts; None where no task opens."""
+    rows = []
+    with suppress(UserError):  # the plan says what is wrong with a task
+        for spec in stage.tasks:
+            task = tasks.build_task(spec, 0)
+            rows += [encoder.encode(task.get_problem(number)).token_ids for number in range(GLANCE)]
+    if not rows:
+        return None
+    alike = min(int((rows[0][: len(row)] == row[: len(rows[0])]).cumprod().sum()) for row in rows)
+    whole = round(sum(map(len, rows)) / len(rows))
+    return PromptTokens(min(whole, stage.prompt.max_tokens), min(alike, stage.prompt.max_tokens))
 
 
 def _check_lengths(stage: RLStage, limit: PromptLimit, template: Template) -> None:

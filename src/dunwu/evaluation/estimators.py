@@ -15,7 +15,7 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float64
-from scipy import stats
+from scipy.special import ndtri  # scipy.stats takes a second to import, and few runs rank anything
 
 from dunwu.types import Estimate
 
@@ -210,9 +210,11 @@ def estimate_auroc(scores_N: Float64[np.ndarray, " N"], good_N: Bool[np.ndarray,
     good, bad = scores_N[good_N], scores_N[~good_N]
     if not (len(good) and len(bad)):
         raise ValueError("a ranking needs good ones and bad ones")
-    ranks = stats.rankdata(np.concatenate([good, bad]))
-    above_G = (ranks[: len(good)] - stats.rankdata(good)) / len(bad)  # for each good one, the share of bad ones below
-    below_B = 1 - (ranks[len(good) :] - stats.rankdata(bad)) / len(good)
+    from scipy.stats import rankdata
+
+    ranks = rankdata(np.concatenate([good, bad]))
+    above_G = (ranks[: len(good)] - rankdata(good)) / len(bad)  # for each good one, the share of bad ones below
+    below_B = 1 - (ranks[len(good) :] - rankdata(bad)) / len(good)
     p = float(above_G.mean())
     variance = sum(float(shares.var(ddof=1)) / len(shares) for shares in (above_G, below_B) if len(shares) > 1)
     rarer = min(len(good), len(bad))
@@ -290,7 +292,7 @@ def _flip_signs(differences_N: Float64[np.ndarray, " N"], seed: int) -> float:
 
 def _wilson(p: float, flips: float) -> Estimate:
     """Return a share with the Wilson score interval of this many coin flips (Wilson 1927)."""
-    z = float(stats.norm.ppf(0.5 + CONFIDENCE / 2))
+    z = float(ndtri(0.5 + CONFIDENCE / 2))
     centre = (p + z * z / (2 * flips)) / (1 + z * z / flips)
     half = z / (1 + z * z / flips) * math.sqrt(p * (1 - p) / flips + z * z / (4 * flips * flips))
     return Estimate(value=p, low=max(0.0, min(p, centre - half)), high=min(1.0, max(p, centre + half)))

@@ -11,7 +11,6 @@ from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float64
-from scipy import stats
 from scipy.linalg import toeplitz
 
 
@@ -96,5 +95,7 @@ def _score_of_count(candidates: Sequence[tuple[int, float]], k: int, m: int, cou
 @lru_cache(maxsize=4096)
 def _chances(size: int, m: int, k: int) -> Float64[np.ndarray, " M"]:
     """Return the chances that 0, 1, ... m of ``size`` samples come up, each with chance m/k."""
-    chances: np.ndarray = stats.binom.pmf(np.arange(m + 1), size, m / k)
+    from scipy.stats import binom  # takes a second to import
+
+    chances: np.ndarray = binom.pmf(np.arange(m + 1), size, m / k)
     return chances

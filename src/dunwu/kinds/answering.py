@@ -23,7 +23,8 @@ from dunwu.config.schema import (
 from dunwu.config.schema.sources import RESERVED
 from dunwu.config.stage_kind import StageKind, Upstream
 from dunwu.errors import did_you_mean
-from dunwu.planning.estimate import estimate_eval_hours, estimate_eval_judge_hours, estimate_eval_memory
+from dunwu.planning.estimate import estimate_eval_hours, estimate_eval_judge_hours
+from dunwu.planning.memory import estimate_eval_memory
 from dunwu.planning.stage_plan import PlanContext, StagePlan, check_context, plan_stage
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def _plan_answers(
     memory, hours = None, None
     if largest is not None:
         engines = context.count_engines(stage, largest, stage.max_sequences)
-        memory = estimate_eval_memory(stage, largest, engines, (judges or {}).values())
+        memory = estimate_eval_memory(stage, largest, context.hardware, engines=engines, judges=(judges or {}).values())
     if len(known) == len(shapes):
         hours = sum(estimate_eval_hours(stage, shape, context.hardware) for shape in known) + judge_hours
     return plan_stage(

@@ -9,7 +9,9 @@ from dunwu.config.schema import RLStage
 from dunwu.config.stage_kind import StageKind
 from dunwu.planning.adapter import check_rank, describe_adapter
 from dunwu.planning.batches import count_batches
-from dunwu.planning.estimate import estimate_judge_hours, estimate_rl_hours, estimate_rl_memory
+from dunwu.planning.estimate import estimate_judge_hours, estimate_rl_hours
+from dunwu.planning.memory import estimate_rl_memory
+from dunwu.planning.sharing import limit_prompt
 from dunwu.planning.stage_plan import PlanContext, StagePlan, check_context, plan_stage
 
 if TYPE_CHECKING:
@@ -24,8 +26,11 @@ def plan_rl(stage: RLStage, context: PlanContext) -> StagePlan:
     memory, hours = None, None
     if shape is not None:
         engines = context.count_engines(stage, shape, stage.rollout.max_sequences)
-        memory = estimate_rl_memory(stage, shape, stage.prompt.max_tokens + longest, engines, judges.values())
-        hours = estimate_rl_hours(stage, shape, counts, context.hardware)
+        prompt = context.prompt or limit_prompt(stage)
+        memory = estimate_rl_memory(
+            stage, shape, prompt, longest, context.hardware, engines=engines, judges=judges.values()
+        )
+        hours = estimate_rl_hours(stage, shape, prompt, counts, context.hardware)
         hours += estimate_judge_hours(stage, judges, counts, context.hardware)
     return plan_stage(
         stage,

@@ -16,12 +16,8 @@ from dunwu.config.stage_kind import StageKind, Upstream
 from dunwu.errors import did_you_mean
 from dunwu.models.shape import shape_from_spec
 from dunwu.planning.adapter import check_rank, describe_adapter
-from dunwu.planning.estimate import (
-    estimate_pretrain_hours,
-    estimate_pretrain_memory,
-    estimate_supervised_hours,
-    estimate_supervised_memory,
-)
+from dunwu.planning.estimate import estimate_pretrain_hours, estimate_supervised_hours
+from dunwu.planning.memory import estimate_pretrain_memory, estimate_supervised_memory
 from dunwu.planning.stage_plan import PlanContext, StagePlan, plan_stage
 from dunwu.planning.volume import estimate_volume
 
@@ -77,7 +73,7 @@ def plan_pretrain(stage: PretrainStage, context: PlanContext) -> StagePlan:
         stage,
         context,
         shape=shape,
-        memory=estimate_pretrain_memory(stage, shape),
+        memory=estimate_pretrain_memory(stage, shape, context.hardware),
         hours=estimate_pretrain_hours(stage, shape, context.hardware),
         steps=stage.steps,
     )
@@ -98,7 +94,7 @@ def plan_training(stage: SFTStage | RewardModelStage, context: PlanContext) -> S
         stage,
         context,
         shape=shape,
-        memory=None if shape is None else estimate_supervised_memory(stage, shape),
+        memory=None if shape is None else estimate_supervised_memory(stage, shape, context.hardware),
         hours=hours,
         steps=stage.epochs * ceil(rows / stage.batch) if counted else None,
         details={

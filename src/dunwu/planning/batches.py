@@ -23,7 +23,7 @@ class Batches:
 
     ``reference_every_rollouts`` is None where the reference never changes; ``reference_refreshes`` counts the changes
     that a later rollout sees. ``tokens_generated_at_most`` counts training rollouts whose every completion reaches its
-    limit; ``evaluation_tokens_at_most`` likewise.
+    limit; ``evaluation_tokens_at_most`` likewise. ``evaluation_prompts`` counts problems that are asked, each time.
     """
 
     rollouts: int
@@ -39,6 +39,7 @@ class Batches:
     checkpoints: int
     tokens_generated_at_most: int
     evaluation_tokens_at_most: int
+    evaluation_prompts: int
 
 
 def count_batches(stage: RLStage) -> Batches:
@@ -66,6 +67,7 @@ def count_batches(stage: RLStage) -> Batches:
         checkpoints=-(-rollouts // checkpoint_every),
         tokens_generated_at_most=completions * sum(phase.rollouts * phase.max_new_tokens for phase in contexts),
         evaluation_tokens_at_most=_evaluation_tokens(stage),
+        evaluation_prompts=_evaluation_prompts(stage),
     )
 
 
@@ -90,6 +92,13 @@ def _evaluation_tokens(stage: RLStage) -> int:
     """Every set before and after, and the first set now and then, each completion at its limit."""
     evaluation = stage.evaluation
     whole = 2 * sum(chosen.problems * chosen.samples for chosen in evaluation.sets)
-    times = stage.steps // evaluation.every if evaluation.every else 0
+    times = stage.steps // evaluation.every if evaluation.every and evaluation.sets else 0
     limit = evaluation.max_new_tokens or stage.rollout.max_new_tokens
     return (whole + times * evaluation.during_problems * evaluation.during_samples) * limit
+
+
+def _evaluation_prompts(stage: RLStage) -> int:
+    """Count the problems that evaluations ask, as ``_evaluation_tokens`` does."""
+    evaluation = stage.evaluation
+    times = stage.steps // evaluation.every if evaluation.every and evaluation.sets else 0
+    return 2 * sum(chosen.problems for chosen in evaluation.sets) + times * evaluation.during_problems

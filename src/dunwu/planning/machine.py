@@ -11,7 +11,7 @@ from importlib.util import find_spec
 
 from dunwu.config.schema import Recipe
 from dunwu.machine import usable_memory_gib
-from dunwu.planning.estimate import Memory
+from dunwu.planning.memory import Memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -97,11 +97,12 @@ def make_plan(
     for name, stage in recipe.stages.items():
         missing = list(check_models(name, stage, recipe))
         shown, unusable = preview_stage(name, stage, recipe, None if missing else preview)
-        planned = _plan_stage(stage, PlanContext(name=name, recipe=recipe, find_shape=shape))
+        context = PlanContext(name=name, recipe=recipe, find_shape=shape, prompt=shown.prompt)
+        planned = _plan_stage(stage, context)
         shapes[name] = planned.shape
         in_stage = [Issue(f"stages.{name}.{issue.field}", issue.message) for issue in planned.issues]
         issues += [*missing, *unusable, *check_functions(name, stage), *in_stage]
-        stages.append(replace(planned, template=shown))
+        stages.append(replace(planned, template=shown.lines))
     issues += check_data(recipe, look)
     issues += check_tasks(recipe, probe)
     issues += check_texts(recipe)
@@ -152,6 +153,8 @@ def _assumptions(hardware: HardwareSpec) -> tuple[str, ...]:
     length = "at its limit" if share == 1 else f"at {share:g} of its limit (hardware.length_share)"
     return (
         f"{hardware.count} x {hardware.device}: {DEVICES[hardware.device].basis}",
-        f"hours: every completion {length}, every prompt at its limit, no device idle",
-        "memory is an upper bound: rollout cache and activations counted together, over all devices",
+        f"hours: every completion {length}, prompts as long as a few or at their limit, no device idle",
+        "memory: rollout cache and activations take turns"
+        if hardware.device == "cpu"
+        else "memory is an upper bound: rollout cache and activations counted together, over all devices",
     )

@@ -4,16 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from dunwu.config.issues import Issue
 from dunwu.config.schema import DataSpec, Recipe, StageSpec
 from dunwu.errors import UserError
 from dunwu.models.gguf.source import find_gguf
 from dunwu.models.shape import find_model_folder
+from dunwu.planning.sharing import PromptTokens
 
-Preview = Callable[[Path, str, StageSpec, Sequence[DataSpec]], Mapping[str, str]]
-"""A model's folder or GGUF file, a stage's name, the stage, and its files -> lines by names in snake case. Raises
-UserError where the template cannot be used, a conversation cannot be learnt, or a held-out prompt is too long."""
+
+class Previewed(NamedTuple):
+    """What a tokenizer says of a stage.
+
+    Attributes:
+        lines: How it asks and what it teaches, by names in snake case.
+        prompt: Tokens of its prompts; None: it has none, or none were made.
+    """
+
+    lines: Mapping[str, str]
+    prompt: PromptTokens | None = None
+
+
+Preview = Callable[[Path, str, StageSpec, Sequence[DataSpec]], Previewed]
+"""Previews a stage by a model's folder or GGUF file, its name, itself, and its files. Raises UserError where the
+template cannot be used, a conversation cannot be learnt, or a held-out prompt is too long."""
 GLANCE = 5
 """Held-out problems of a generated task that a plan draws of each set; a run draws them all before it begins."""
 PLAIN = ("r1-zero", "nano")
@@ -22,26 +37,26 @@ PLAIN = ("r1-zero", "nano")
 
 def preview_stage(
     name: str, stage: StageSpec, recipe: Recipe, preview: Preview | None
-) -> tuple[Mapping[str, str], list[Issue]]:
+) -> tuple[Previewed, list[Issue]]:
     """Say how a stage asks and what it teaches.
 
     Returns:
-        Lines by names in snake case, and what stands in the way; nothing of either for a paper's template without
-        files to learn from or problems that are read, and for models that are not in a folder here.
+        What is known, and what stands in the way; nothing of either for a paper's template without files to learn from
+        or problems that are read, and for models that are not in a folder here.
     """
     models = stage.inputs.models
     if preview is None or not models or models[0].prompt is None:
-        return {}, []
+        return Previewed({}), []
     names = stage.inputs.data
     files = [recipe.data[one] for one in names if one in recipe.data and _is_file(recipe.data[one])]
     folder = _tokenizer_of(models[0].source, recipe)
     own = files or any(task.reads_file for task in stage.inputs.every_task)
     if folder is None or (models[0].prompt.spec.template in PLAIN and not own):
-        return {}, []
+        return Previewed({}), []
     try:
         return preview(folder, name, stage, files), []
     except UserError as error:
-        return {}, [Issue(f"stages.{name}.{error.field or 'prompt.template'}", error.message)]
+        return Previewed({}), [Issue(f"stages.{name}.{error.field or 'prompt.template'}", error.message)]
 
 
 def _is_file(data: DataSpec) -> bool:

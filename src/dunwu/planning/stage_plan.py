@@ -12,7 +12,9 @@ from dunwu.config.schema import HardwareSpec, JudgeSpec, Recipe, StageSpec
 from dunwu.models.flops import count_worker_threads
 from dunwu.models.shape import ModelShape
 from dunwu.planning.batches import Batches
-from dunwu.planning.estimate import DEVICES, Memory
+from dunwu.planning.estimate import DEVICES
+from dunwu.planning.memory import Memory
+from dunwu.planning.sharing import PromptTokens
 from dunwu.user_code import shorten_reference
 
 UNKNOWN_MODEL = (
@@ -29,11 +31,13 @@ class PlanContext:
         name: The stage's.
         recipe: The whole of it.
         find_shape: The shape of a model by its source; None where it is not known.
+        prompt: Tokens of the stage's prompts, where somebody has encoded some; None: their limit has to do.
     """
 
     name: str
     recipe: Recipe
     find_shape: Callable[[str], ModelShape | None]
+    prompt: PromptTokens | None = None
 
     @property
     def hardware(self) -> HardwareSpec:

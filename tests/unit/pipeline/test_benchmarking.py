@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.published import write
 
-from dunwu.api.model_sources import Source
+from dunwu.api.model_sources import Source, source_of
 from dunwu.commands import evaluate
 from dunwu.commands.contamination import find_contamination
 from dunwu.commands.evaluate import EvaluationRequest, build_recipe
@@ -169,7 +169,7 @@ def test_a_base_is_asked_as_what_was_trained_from_it(tmp_path: Path, monkeypatch
     save_policy(load_policy("nano-base"), tmp_path / "plain")
     stage = {"from": base, "prompt": {"template": "Q: {prompt} A:"}, "rollout": {"stop": ["</answer>", "Q:"]}}
     trained = Source(source="nano-base", stage=stage)
-    find = evaluate.source_of
+    find = source_of
     monkeypatch.setattr(evaluate, "source_of", lambda text: trained if text == "run" else find(text))
     for models in (("run", base), (base, "run"), ("run",)):
         asked = only(made("countdown", models=models))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,13 @@ from tests.chat_templates import FAMILIES
 
 from dunwu.commands.template_preview import preview, show_example
 from dunwu.config.loader import load_recipe
-from dunwu.config.packaged import list_packaged_recipes
-from dunwu.config.schema import PromptSpec, Recipe
+from dunwu.config.packaged import find_packaged, list_packaged_recipes
+from dunwu.config.schema import PromptSpec, Recipe, RLStage
+from dunwu.models.load import load_tokenizer
 from dunwu.models.templates import Template
 from dunwu.planning import Plan, make_plan
+from dunwu.planning.preview import Previewed
+from dunwu.tasks import build_task
 from dunwu.types import Example, Message
 
 TALK = [
@@ -97,7 +101,7 @@ def test_what_a_template_refuses_shows_in_the_plan(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("template", ["nano", "r1-zero"])
 def test_the_papers_templates_without_files_open_no_tokenizer(template: str) -> None:
-    def refuse(*asked: object) -> dict[str, str]:
+    def refuse(*asked: object) -> Previewed:
         raise AssertionError("no tokenizer is needed")
 
     stage: dict[str, Any] = {"kind": "rl", "from": "nano-base", "steps": 16, "tasks": [{"task": "countdown"}]}
@@ -159,3 +163,18 @@ def test_the_plan_refuses_held_out_prompts_that_are_too_long_and_tells_the_limit
     assert "= 1028 is more than the model's 1024 positions: beside 128 new tokens prompts have 896" in str(longer)
     (much,) = own_problems(tmp_path, 600).problems
     assert str(much).endswith("has room for 896: lower max_new_tokens, or ask for other problems")
+
+
+def test_a_few_prompts_are_counted_by_the_tokenizer() -> None:
+    template = "Here is a sum: 1 + 1 = 2.\n{prompt}\n"
+    tasks = [{"task": "countdown", "levels": [3]}]
+    fields = {"kind": "rl", "from": "nano-base", "steps": 16, "tasks": tasks, "prompt": {"template": template}}
+    stage = RLStage.model_validate(fields)
+    folder = find_packaged("nano-base")
+    assert folder is not None
+    found = preview(folder, "zero", stage, []).prompt
+    encode, task = Template(stage.prompt, load_tokenizer("nano-base")).encode, build_task(stage.tasks[0], 0)
+    rows = [encode(task.get_problem(number)).token_ids.tolist() for number in range(5)]
+    alike = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, zip(*rows, strict=False)))
+    assert found == (round(sum(map(len, rows)) / 5), alike)
+    assert 10 < alike < min(map(len, rows))

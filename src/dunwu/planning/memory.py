@@ -1,0 +1,209 @@
+"""Memory, estimated from the model's shape. Formulas stand in the docstrings; nothing here is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from typing import NamedTuple
+
+from dunwu.config.schema import AdapterSpec, AnsweringStage, DataStage, HardwareSpec, PretrainStage, RLStage
+from dunwu.models.shape import ModelShape
+from dunwu.planning.sharing import PromptTokens, count_microbatch_tokens
+
+GIB = 2**30
+BYTES = {"float32": 4, "bfloat16": 2}
+PROCESS = GIB // 2
+"""Python with torch and transformers on a CPU, before it holds a model."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """Bytes over all devices.
+
+    On GPUs the sum is an upper bound, as if the rollout's cache and the activations lived at the same time. On a CPU
+    they take turns, and a freed block is the system's again.
+
+    Attributes:
+        process: Python and its libraries, on a CPU.
+        alternating: Whether cache and activations take turns.
+    """
+
+    weights: int
+    gradients: int = 0
+    optimizer: int = 0
+    reference: int = 0
+    critic: int = 0
+    reward_models: int = 0
+    engine: int = 0
+    kv_cache: int = 0
+    logits: int = 0
+    activations: int = 0
+    process: int = 0
+    alternating: bool = False
+
+    @property
+    def gib(self) -> float:
+        """What is needed at the same time, in GiB."""
+        turns = min(self.kv_cache, self.logits + self.activations) if self.alternating else 0
+        return sum(self.parts_gib().values()) - turns / GIB
+
+    def parts_gib(self) -> dict[str, float]:
+        """Each part in GiB."""
+        return {part.name: getattr(self, part.name) / GIB for part in fields(self) if part.name != "alternating"}
+
+
+def estimate_rl_memory(
+    stage: RLStage,
+    shape: ModelShape,
+    prompt: PromptTokens,
+    completion: int,
+    hardware: HardwareSpec,
+    *,
+    engines: int = 1,
+    judges: Iterable[ModelShape] = (),
+) -> Memory:
+    """Estimate the memory of an RL stage whose longest answer has ``completion`` tokens.
+
+    With N parameters of b bytes, of which L learn, and the recipe's fields by name. L is N, or A, the numbers of an
+    adapter, which come to the weights:
+
+        weights              N b, and A b
+        gradients            L b
+        optimizer            8 L (two fp32 moments; Muon keeps one); in bfloat16 8 L more (fp32 weights, gradients)
+        reference            N b, where kl_coefficient > 0; with an adapter A b, where it moves, for the base is there
+        critic               as weights, gradients and optimizer, where there is a value network
+        reward_models        N b of each of the ``judges``
+        engine               N b, for each of the ``engines``, which have their own copies
+        kv_cache             max_sequences x context x kv_values x b, for whole prompts and answers
+        logits               3 x logprob_chunk x vocabulary x 4 (logits, softmax, gradient, in fp32)
+        activations          see ``_activations``; on a GPU for tokens_per_microbatch tokens (at least one sequence), on
+                             a CPU for those of them that are left when common beginnings are computed once
+        process              on a CPU ``PROCESS``; on a GPU it is not in the device's memory
+
+    On a CPU the fused layers keep less, and the cache is gone before an update begins.
+    """
+    size, context = BYTES[stage.model.dtype], prompt.whole + completion
+    on_cpu = hardware.device == "cpu"
+    tokens = count_microbatch_tokens(stage, prompt, completion) if on_cpu else _longest_microbatch(stage, context)
+    learning = _learning(shape, size, stage.adapter)
+    reference = learning.gradients if stage.reference_every or not stage.adapter else 0
+    return Memory(
+        weights=learning.weights,
+        gradients=learning.gradients,
+        optimizer=learning.optimizer,
+        reference=reference if stage.algorithm.kl_coefficient > 0 else 0,
+        critic=sum(learning) if stage.value else 0,
+        reward_models=sum(judge.parameters for judge in judges) * size,
+        engine=shape.parameters * size * engines,
+        kv_cache=stage.rollout.max_sequences * context * shape.kv_values * size,
+        logits=3 * stage.update.logprob_chunk * shape.vocabulary * 4,
+        activations=_activations(
+            shape, tokens, size, checkpointing=stage.update.gradient_checkpointing, fused=_is_fused(hardware, size)
+        ),
+        process=PROCESS if on_cpu else 0,
+        alternating=on_cpu,
+    )
+
+
+def _longest_microbatch(stage: RLStage, context: int) -> int:
+    return max(stage.update.tokens_per_microbatch, context)
+
+
+def _is_fused(hardware: HardwareSpec, size: int) -> bool:
+    """Tell whether a model of the Llama family has fused layers there, which the kernels make; they are taken as built.
+
+    To look for them takes torch, which a plan does without.
+    """
+    return hardware.device == "cpu" and size == BYTES["float32"]
+
+
+def estimate_pretrain_memory(stage: PretrainStage, shape: ModelShape, hardware: HardwareSpec) -> Memory:
+    """Memory of pre-training: as ``rl_memory``, without reference, engine and cache, and with the logits of a batch."""
+    size = BYTES[stage.model.dtype]
+    tokens = stage.batch_sequences * stage.sequence_length
+    return Memory(
+        **_learning(shape, size)._asdict(),
+        logits=3 * tokens * shape.vocabulary * 4,
+        activations=_activations(shape, tokens, size, checkpointing=False),
+        process=PROCESS if hardware.device == "cpu" else 0,
+    )
+
+
+def estimate_supervised_memory(stage: DataStage, shape: ModelShape, hardware: HardwareSpec) -> Memory:
+    """Memory of supervised training: as ``rl_memory``, without reference, engine and cache."""
+    size = BYTES[stage.model.dtype]
+    checkpointing, fused = stage.update.gradient_checkpointing, _is_fused(hardware, size)
+    return Memory(
+        **_learning(shape, size, stage.adapter)._asdict(),
+        logits=3 * stage.update.logprob_chunk * shape.vocabulary * 4,
+        activations=_activations(
+            shape, stage.update.tokens_per_microbatch, size, checkpointing=checkpointing, fused=fused
+        ),
+        process=PROCESS if hardware.device == "cpu" else 0,
+    )
+
+
+def estimate_eval_memory(
+    stage: AnsweringStage,
+    shape: ModelShape,
+    hardware: HardwareSpec,
+    *,
+    engines: int = 1,
+    judges: Iterable[ModelShape] = (),
+) -> Memory:
+    """Estimate the memory of an evaluation or of rejection sampling: weights and cache.
+
+    Args:
+        stage: The recipe's.
+        shape: The model that answers.
+        hardware: The recipe's.
+        engines: Engines side by side; each has weights of its own.
+        judges: Reward models that are asked.
+    """
+    size = BYTES[stage.model.dtype]
+    weights = shape.parameters * size
+    context = stage.prompt.max_tokens + stage.max_new_tokens
+    return Memory(
+        weights=weights,
+        reward_models=sum(judge.parameters for judge in judges) * size,
+        engine=weights * engines,
+        kv_cache=stage.max_sequences * context * shape.kv_values * size,
+        logits=stage.max_sequences * shape.vocabulary * 4,
+        process=PROCESS if hardware.device == "cpu" else 0,
+    )
+
+
+class _Learning(NamedTuple):
+    """Bytes of a model that learns."""
+
+    weights: int
+    gradients: int
+    optimizer: int
+
+
+def _learning(shape: ModelShape, size: int, adapter: AdapterSpec | None = None) -> _Learning:
+    """Count the bytes of a model whose weights have ``size`` bytes; see ``estimate_rl_memory``."""
+    added = shape.count_adapter(adapter.rank) if adapter else 0
+    learned = added if adapter else shape.parameters
+    moments = 8 if size == BYTES["float32"] else 16
+    return _Learning((shape.parameters + added) * size, learned * size, learned * moments)
+
+
+def _activations(shape: ModelShape, tokens: int, size: int, *, checkpointing: bool, fused: bool = False) -> int:
+    """Count the bytes that are kept for the backward pass.
+
+    A layer of transformers keeps for each token about 6 hidden-sized values (two residuals, two norms, two outputs), 2
+    attention-sized, its keys and values, and 4 MLP-sized (gate, up, activation, product). A fused layer
+    (``models.fused_layers``) keeps 2 hidden-sized values, 2 attention-sized, its keys and values, 2 MLP-sized, and its
+    matrices of queries, keys, values, gate and up joined; what it makes again in the backward, for one layer at a time,
+    is a layer of transformers. With checkpointing: one hidden-sized value for each layer, and one layer whole.
+    """
+    keys = shape.kv_values // shape.layers
+    whole = 6 * shape.hidden + 2 * shape.attention + keys + 4 * shape.intermediate
+    if not fused:
+        return tokens * (shape.layers * shape.hidden + whole if checkpointing else shape.layers * whole) * size
+    kept = 2 * shape.hidden + 2 * shape.attention + keys + 2 * shape.intermediate
+    joined = shape.hidden * (shape.attention + keys + 2 * shape.intermediate)
+    if checkpointing:
+        return (tokens * (shape.layers * shape.hidden + kept + whole) + joined) * size
+    return (tokens * (shape.layers * kept + whole) + shape.layers * joined) * size
