@@ -9,14 +9,30 @@ namespace {
 
 // A panel holds so many rows of the matrix, turned, that their sums with a few rows on the left stay in registers.
 constexpr int PANEL = TILE_VECTORS * WIDTH;
-// Rows on the left that go through a panel one after the other, while both lie in the nearer caches.
-constexpr int64_t ROW_BLOCK = 20 * TILE_ROWS;
+// Numbers on the left that go through all panels before the next ones do: what stays in a cache meanwhile.
+constexpr int64_t BLOCK_NUMBERS = 1 << 18;
 
 // What the sums begin with: what stands in `out` where they are added to it, and the bias where there is one.
 inline void begin(float* out, int64_t step, const float* bias, int rows, int columns, bool add) {
     for (int row = 0; row < rows; row++)
         for (int column = 0; column < columns; column++)
             out[row * step + column] = (add ? out[row * step + column] : 0.0f) + bias[column];
+}
+
+// A last panel, of which `width` columns are the matrix's.
+void multiply_part(
+    Left left, const float* panel, float* out, int64_t step, int rows, int width, int depth, bool add) {
+    float part[TILE_ROWS * PANEL];
+    for (int row = 0; row < rows; row += TILE_ROWS) {
+        const int height = std::min(TILE_ROWS, rows - row);
+        multiply_columns<TILE_VECTORS, false>(
+            {left.data + row * left.row_step, left.row_step, 1}, panel, PANEL, part, PANEL, height, depth);
+        for (int i = 0; i < height; i++)
+            for (int j = 0; j < width; j++) {
+                float& to = out[(row + i) * step + j];
+                to = (add ? to : 0.0f) + part[i * PANEL + j];
+            }
+    }
 }
 
 }  // namespace
@@ -41,29 +57,25 @@ void dunwu_pack(const float* source, float* panels, int64_t first, int64_t rows,
 void dunwu_multiply(
     const float* x, const float* panels, const float* bias, float* out, int64_t rows, int64_t columns, int64_t depth,
     int add) {
-    const int64_t blocks = (rows + ROW_BLOCK - 1) / ROW_BLOCK, count = (columns + PANEL - 1) / PANEL;
+    const int64_t most = std::max<int64_t>(BLOCK_NUMBERS / depth, TILE_ROWS);
+    const int64_t blocks = (rows + most - 1) / most, count = (columns + PANEL - 1) / PANEL;
+    // Blocks of like size. Threads share out the panels of a block: few rows make one block, and every weight is read once.
+    const int64_t size = (rows + blocks - 1) / blocks;
 #pragma omp parallel for collapse(2) schedule(static)
     for (int64_t block = 0; block < blocks; block++)
         for (int64_t panel = 0; panel < count; panel++) {
-            const int64_t row = block * ROW_BLOCK, column = panel * PANEL;
-            const int height = std::min(ROW_BLOCK, rows - row), width = std::min<int64_t>(PANEL, columns - column);
+            const int64_t row = block * size, column = panel * PANEL;
+            const int height = std::min(size, rows - row), width = std::min<int64_t>(PANEL, columns - column);
             const Left left = {x + row * depth, depth, 1};
             const float* right = panels + panel * depth * PANEL;
             float* target = out + row * columns + column;
             if (bias) begin(target, columns, bias + column, height, width, add);
-            if (width < PANEL) {
-                float part[ROW_BLOCK * PANEL];
-                multiply_columns<TILE_VECTORS, false>(left, right, PANEL, part, PANEL, height, depth);
-                for (int i = 0; i < height; i++)
-                    for (int j = 0; j < width; j++) {
-                        float& to = target[i * columns + j];
-                        to = (add || bias ? to : 0.0f) + part[i * PANEL + j];
-                    }
-            } else if (add || bias) {
+            if (width < PANEL)
+                multiply_part(left, right, target, columns, height, width, depth, add || bias);
+            else if (add || bias)
                 multiply_columns<TILE_VECTORS, true>(left, right, PANEL, target, columns, height, depth);
-            } else {
+            else
                 multiply_columns<TILE_VECTORS, false>(left, right, PANEL, target, columns, height, depth);
-            }
         }
 }
 }
