@@ -30,7 +30,10 @@ def figures_of(cell: str) -> set[str]:
 
 def measured() -> set[str]:
     """Return the numbers on the pages that have a command for each."""
-    pages = [(ROOT / "docs" / name).read_text(encoding="utf-8") for name in ("results.md", "benchmarks.md")]
+    pages = [
+        (ROOT / "docs" / name).read_text(encoding="utf-8")
+        for name in ("results.md", "results-real-model.md", "benchmarks.md")
+    ]
     rows = [line for page in pages for line in page.splitlines() if line.startswith("|")]
     found = {figure for row in rows for figure in FIGURE.findall(row)}
     shares = {f"{figure} %" for row in rows if "%" in row.split("|")[1] for figure in FIGURE.findall(row)}
