@@ -121,4 +121,6 @@ def _prepare(model: Any, gradient_checkpointing: bool) -> None:
             module.attention_dropout = 0.0
     model.train(gradient_checkpointing)
     if gradient_checkpointing:
-        model.gradient_checkpointing_enable()
+        # transformers renamed it in 5.24, and warns of the old name.
+        enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+        enable()
