@@ -88,7 +88,7 @@ class Size:
         name: As ``--size`` takes it.
         config: The model's, in transformers' terms.
         step: Work of ``dunwu bench step``; ``rollout``, ``eval``, ``sft`` likewise.
-        microbatch: Sequences that TRL trains on at once: the fastest of some that were tried.
+        microbatch: Sequences that TRL trains on at once: what suits the caches at 1M, and half of it at 600M.
     """
 
     name: str

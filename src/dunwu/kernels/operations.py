@@ -334,14 +334,14 @@ class PackedMatrix:
     def multiply(self, x_NH: Float32[Tensor, "N H"], bias_C: Tensor | None = None) -> Float32[Tensor, "N C"]:
         """Compute x matrix^T + bias. A row of the result does not depend on which rows stand beside it."""
         out_NC = x_NH.new_empty(len(x_NH), self.shape[0])
-        self._call(x_NH, bias_C, out_NC, add=False)
+        self._multiply_into(out_NC, x_NH, bias_C, add=False)
         return out_NC
 
     def add_to(self, out_NC: Float32[Tensor, "N C"], x_NH: Float32[Tensor, "N H"], bias_C: Tensor | None) -> None:
         """Add x matrix^T + bias in place."""
-        self._call(x_NH, bias_C, out_NC, add=True)
+        self._multiply_into(out_NC, x_NH, bias_C, add=True)
 
-    def _call(self, x_NH: Tensor, bias_C: Tensor | None, out_NC: Tensor, *, add: bool) -> None:
+    def _multiply_into(self, out_NC: Tensor, x_NH: Tensor, bias_C: Tensor | None, *, add: bool) -> None:
         _call("dunwu_multiply", x_NH, self.panels, bias_C, out_NC, len(x_NH), *self.shape, int(add))
 
 

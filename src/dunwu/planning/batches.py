@@ -92,7 +92,7 @@ def _evaluation_tokens(stage: RLStage) -> int:
     """Every set before and after, and the first set now and then, each completion at its limit."""
     evaluation = stage.evaluation
     whole = 2 * sum(chosen.problems * chosen.samples for chosen in evaluation.sets)
-    times = stage.steps // evaluation.every if evaluation.every and evaluation.sets else 0
+    times = _count_times_during(stage)
     limit = evaluation.max_new_tokens or stage.rollout.max_new_tokens
     return (whole + times * evaluation.during_problems * evaluation.during_samples) * limit
 
@@ -100,5 +100,11 @@ def _evaluation_tokens(stage: RLStage) -> int:
 def _evaluation_prompts(stage: RLStage) -> int:
     """Count the problems that evaluations ask, as ``_evaluation_tokens`` does."""
     evaluation = stage.evaluation
-    times = stage.steps // evaluation.every if evaluation.every and evaluation.sets else 0
+    times = _count_times_during(stage)
     return 2 * sum(chosen.problems for chosen in evaluation.sets) + times * evaluation.during_problems
+
+
+def _count_times_during(stage: RLStage) -> int:
+    """Count how often the first set is measured on the way."""
+    evaluation = stage.evaluation
+    return stage.steps // evaluation.every if evaluation.every and evaluation.sets else 0

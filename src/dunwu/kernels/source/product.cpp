@@ -58,7 +58,7 @@ void dunwu_multiply(
     const float* x, const float* panels, const float* bias, float* out, int64_t rows, int64_t columns, int64_t depth,
     int add) {
     const int64_t most = std::max<int64_t>(BLOCK_NUMBERS / depth, TILE_ROWS);
-    const int64_t blocks = (rows + most - 1) / most, count = (columns + PANEL - 1) / PANEL;
+    const int64_t blocks = std::max<int64_t>((rows + most - 1) / most, 1), count = (columns + PANEL - 1) / PANEL;
     // Blocks of like size. Threads share out the panels of a block: few rows make one block, and every weight is read once.
     const int64_t size = (rows + blocks - 1) / blocks;
 #pragma omp parallel for collapse(2) schedule(static)
