@@ -294,9 +294,13 @@ def test_a_row_reads_what_another_holds_too() -> None:
     assert torch.equal(decode([[0, prompt], [1, 0], [0, prompt]]), own)
 
 
+def test_a_product_of_no_rows() -> None:
+    assert kernels.PackedMatrix(64, 16).multiply(numbers(0, 16)).shape == (0, 64)
+
+
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize(
-    ("rows", "columns", "depth"), [(0, 64, 16), (1, 64, 16), (3, 100, 48), (7, 7, 5), (128, 200, 96), (3000, 72, 100)]
+    ("rows", "columns", "depth"), [(1, 64, 16), (3, 100, 48), (7, 7, 5), (128, 200, 96), (3000, 72, 100)]
 )
 def test_products_with_a_packed_matrix(rows: int, columns: int, depth: int, bias: bool) -> None:
     x, weight, offset = numbers(rows, depth), numbers(columns, depth, seed=1), numbers(columns, seed=2)
