@@ -10,6 +10,9 @@ from typing import Any
 
 import torch
 
+from dunwu.kernels.library import load_kernels
+from dunwu.kernels.operations import PackedMatrix
+
 ROWS, WIDTH, TRIES = 4096, 512, 30
 TRAINED_ROWS, SHAPE_TRIES = 1024, 5
 """Tokens of a microbatch, and tries, where products of a model's own shapes are measured."""
@@ -71,9 +74,14 @@ def _measure_products(shapes: Counter[tuple[int, int]], rows: int) -> float:
 
 
 def _time_product(shape: tuple[int, int], rows: int) -> float:
+    """Return the seconds of a product by torch, or with a packed matrix, whichever is faster."""
     states, matrix = torch.randn(rows, shape[1]), torch.randn(*shape)
     out = torch.empty(rows, shape[0])
-    return _time_best(lambda: torch.mm(states, matrix.T, out=out), SHAPE_TRIES)
+    seconds = _time_best(lambda: torch.mm(states, matrix.T, out=out), SHAPE_TRIES)
+    if load_kernels() is None:
+        return seconds
+    packed = PackedMatrix.pack(matrix)
+    return min(seconds, _time_best(lambda: packed.multiply(states), SHAPE_TRIES))
 
 
 def measure_bandwidth() -> float:

@@ -55,7 +55,13 @@ def list_fields() -> tuple[Field, ...]:
         default="",
         description="Tasks by name; wherever a stage takes a task, it may give such a name instead.",
     )
-    return (*_fields(Recipe, ()), shared, *_fields(TaskSpec, ("tasks", ANY_NAME)))
+    extends = Field(
+        path="extends",
+        type="text",
+        default="",
+        description="The file or the name of a recipe: tables of this one are put over its tables, field by field.",
+    )
+    return (*_fields(Recipe, ()), extends, shared, *_fields(TaskSpec, ("tasks", ANY_NAME)))
 
 
 def find_fields(text: str) -> list[Field]:
@@ -111,8 +117,9 @@ def make_json_schema() -> dict[str, Any]:
     schema["properties"]["stages"]["patternProperties"] = {names: stage}
     schema = _as_written(schema)
     task = {"$ref": "#/$defs/TaskSpec"}
-    (shared,) = (field.description for field in list_fields() if field.path == "tasks")
-    schema["properties"]["tasks"] = {"type": "object", "additionalProperties": task, "description": shared}
+    written = {field.path: field.description for field in list_fields()}
+    schema["properties"]["tasks"] = {"type": "object", "additionalProperties": task, "description": written["tasks"]}
+    schema["properties"]["extends"] = {"type": "string", "description": written["extends"]}
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import copy
 import json
 import os
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, time
@@ -20,13 +19,13 @@ from pydantic import BaseModel, ValidationError
 
 from dunwu.config.checks import check_recipe
 from dunwu.config.fields import find_models_in, find_places
+from dunwu.config.files import check_depth, read_recipe_file
 from dunwu.config.issues import Issue
-from dunwu.config.nesting import DEEPEST, is_too_deep
 from dunwu.config.overrides import Override, Tree, apply_override, locate_issue, parse_override
+from dunwu.config.paths import resolve_paths
 from dunwu.config.schema import Recipe, StageSpec, Weight, find_kind
-from dunwu.config.schema.renames import RENAMED, RENAMED_VALUES, upgrade_recipe
+from dunwu.config.schema.renames import RENAMED, RENAMED_VALUES
 from dunwu.errors import UserError, did_you_mean
-from dunwu.user_code import file_of, split_reference
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -40,10 +39,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         UserError: the file cannot be read or is no TOML; a field is unknown, missing, of the wrong type, out of range,
             or does not fit the others. The line names the file (or the override) and the field.
     """
-    tree = _read(path)
-    _check_depth(tree, path)
-    _resolve_paths(tree, path.absolute().parent)
-    return validate_recipe(tree, overrides, path)
+    return validate_recipe(read_recipe_file(path), overrides, path)
 
 
 def validate_recipe(tree: Tree, overrides: Sequence[str] = (), path: Path | None = None) -> Recipe:
@@ -57,12 +53,12 @@ def validate_recipe(tree: Tree, overrides: Sequence[str] = (), path: Path | None
     Raises:
         UserError: as ``load_recipe``.
     """
-    _check_depth(tree, path or "the recipe")
+    check_depth(tree, path or "the recipe")
     parsed = [parse_override(text) for text in overrides]
     for override in parsed:
         apply_override(tree, override)
-        _check_depth(tree, override.place)
-    _resolve_paths(tree, Path.cwd())
+        check_depth(tree, override.place)
+    resolve_paths(tree, Path.cwd())
     homes: dict[str, str] = {}
     if issues := [*_dates(tree), *_share_tasks(tree, homes)]:
         raise _user_error(issues, path, parsed)
@@ -96,100 +92,6 @@ def _write_json(tree: Tree, path: Path | None) -> str:
         raise UserError(f"{value!r:.60} is {type(value).__name__}, which no field of a recipe is", file=path)
 
     return json.dumps(tree, default=convert)
-
-
-def _read(path: Path) -> Tree:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        return _read_json(text, path) if path.suffix == ".json" else tomllib.loads(text)
-    except FileNotFoundError:
-        raise UserError("no such file", file=path) from None
-    except IsADirectoryError:
-        raise UserError("is a folder; a recipe is a TOML file", file=path) from None
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise UserError("is not UTF-8 text", file=path, field=f"line {line}") from None
-    except tomllib.TOMLDecodeError as error:
-        reason, _, place = str(error).rstrip(")").partition(" (at ")
-        raise UserError(f"broken TOML: {reason}", file=path, field=place or None) from None
-    except UserError:  # a ValueError too
-        raise
-    except (RecursionError, ValueError) as error:  # tables nested thousands deep; integers of thousands of digits
-        raise UserError(f"broken TOML: {error}", file=path) from None
-    except OSError as error:
-        raise UserError(f"cannot be read: {error.strerror}", file=path) from None
-
-
-def _read_json(text: str, path: Path) -> Tree:
-    """Read a recipe as a run directory holds it: ``dump_recipe`` wrote it, paths absolute."""
-    try:
-        tree = json.loads(text, object_pairs_hook=_table)
-    except (RecursionError, ValueError) as error:
-        raise UserError(f"broken JSON: {error}", file=path) from None
-    if not isinstance(tree, dict):
-        raise UserError("is no recipe: not a JSON object", file=path)
-    return upgrade_recipe(tree)
-
-
-def _table(pairs: list[tuple[str, Any]]) -> Tree:
-    """Make a JSON object.
-
-    Raises:
-        ValueError: It has a key twice. TOML refuses that too.
-    """
-    table = dict(pairs)
-    if len(table) < len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"it has the key {next(name for name in names if names.count(name) > 1)!r:.60} twice")
-    return table
-
-
-def _check_depth(tree: Tree, place: Path | str) -> None:
-    """Raise UserError where what walks the tree would have to go deeper than Python does: ``a.a.a.a`` has no end."""
-    if is_too_deep(tree):
-        raise UserError(f"is nested deeper than {DEEPEST} levels", file=place)
-
-
-def _resolve_paths(tree: Any, base: Path) -> None:
-    """Make absolute, in place: every ``path`` and ``file``, a model that is a path, the file of a reference."""
-    if isinstance(tree, list):
-        for entry in tree:
-            _resolve_paths(entry, base)
-    elif isinstance(tree, dict):
-        for key, value in tree.items():
-            if key in FUNCTION_TABLES:
-                _split_functions(value)
-            if key in ("path", "file") and isinstance(value, str):
-                tree[key] = _absolute(value, base)
-            elif isinstance(value, str) and file_of(value) and "{" not in value:  # a template has placeholders
-                file, name = split_reference(value)
-                tree[key] = f"{_absolute(file, base)}:{name}"
-            elif key == "from" and isinstance(value, str):
-                tree[key] = _resolve_model(value, base)
-            elif key == "models" and isinstance(value, list):
-                tree[key] = [_resolve_model(one, base) if isinstance(one, str) else one for one in value]
-                _resolve_paths(tree[key], base)
-            else:
-                _resolve_paths(value, base)
-
-
-def _resolve_model(source: str, base: Path) -> str:
-    """Make a model's path absolute; its name and a hub id stay."""
-    is_path = source.startswith((".", "/", "~")) or source.endswith(".gguf")
-    return _absolute(source, base) if is_path or ("/" in source and (base / source).is_dir()) else source
-
-
-FUNCTION_TABLES = ("custom", "judge", "rewrite")
-"""Tables, or lists of them, that name a function of the user's by ``file`` and ``function``."""
-
-
-def _split_functions(tables: Any) -> None:
-    """Split ``function = "file.py:name"`` into the fields file and function, in place."""
-    # Not by a before-validator: behind one JSON's arrays are no tuples (findings/pydantic-before-validator.sh).
-    for table in tables if isinstance(tables, list) else [tables]:
-        function = table.get("function") if isinstance(table, dict) else None
-        if isinstance(function, str) and table.get("file") is None and file_of(function):
-            table["file"], table["function"] = split_reference(function)
 
 
 def _share_tasks(tree: Tree, homes: dict[str, str]) -> Iterator[Issue]:
@@ -246,13 +148,6 @@ def _dates(value: Any, place: tuple[str, ...] = ()) -> Iterator[Issue]:
             yield from _dates(entry, (*place, str(key)))
     elif isinstance(value, date | time):
         yield Issue(".".join(place), f"must not be a date or time; as a text it is written {str(value)!r}")
-
-
-def _absolute(text: str, base: Path) -> str:
-    try:
-        return str((base / Path(text).expanduser()).resolve())
-    except (RuntimeError, ValueError):  # a link to itself, the home of nobody, a NUL byte: the plan finds no such file
-        return os.path.abspath(base / text)
 
 
 SHOWN = 4

@@ -89,16 +89,27 @@ def find_recipe_file(text: str) -> Path:
     Raises:
         UserError: it is neither, and no path to a TOML file.
     """
-    known = list_packaged_recipes()
-    name = text.removeprefix("recipes/").removesuffix(".toml")
     if os.path.exists(text):
         return Path(text)
-    if name in known:
-        return known[name]
+    if (known := find_packaged_recipe(text)) is not None:
+        return known
     if text.endswith((".toml", ".json")):
         return Path(text)  # whoever reads it says that it is not there
-    hint = did_you_mean(name, known)
-    raise UserError(f"no such file, and no recipe of this name; dunwu recipes lists them{hint}", file=text)
+    raise UserError(f"no such file, and no recipe of this name; {hint_recipes(text)}", file=text)
+
+
+def find_packaged_recipe(text: str) -> Path | None:
+    """Find the file of a recipe that comes with dunwu, by its name or its path in the sources."""
+    return list_packaged_recipes().get(_name_recipe(text))
+
+
+def hint_recipes(text: str) -> str:
+    """Say where recipes' names are listed, and which one is nearest to a text."""
+    return f"dunwu recipes lists them{did_you_mean(_name_recipe(text), list_packaged_recipes())}"
+
+
+def _name_recipe(text: str) -> str:
+    return text.removeprefix("recipes/").removesuffix(".toml")
 
 
 def read_recipe_summary(recipe: Path) -> str:

@@ -40,7 +40,7 @@ SIGNATURES = {
     "dunwu_score_backward": "ppfppll",
     "dunwu_draw": "ppfppll",
     "dunwu_decode": "pplpppplliiifp",
-    "dunwu_pack": "pplll",
+    "dunwu_pack": "pllplll",
     "dunwu_multiply": "ppppllli",
 }
 """Function -> the types of its arguments, as in source/*.cpp: p pointer, i int, l int64, f float."""

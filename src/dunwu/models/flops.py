@@ -1,4 +1,4 @@
-"""What a model costs to run, from its shape alone: FLOPs of a forward pass, and engines side by side on a CPU."""
+"""What a model costs to run, from its shape alone: FLOPs, engines side by side on a CPU, logits that are kept."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dunwu.models.shape import ModelShape
 
 PARALLEL_UP_TO = 20_000_000
 """Parameters up to which a CPU rolls out with an engine a thread (``rollout.builtin.worker_threads``)."""
+KEPT_LOGITS_BYTES = 1 << 28
+"""Of logits that a CPU keeps from forward to backward (``models.logprobs``); the rest is computed again."""
 
 
 def count_forward_flops(shape: ModelShape, length: float) -> float:

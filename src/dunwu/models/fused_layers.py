@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
-from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from dunwu.kernels import operations as kernels
@@ -130,11 +129,13 @@ class _Linear(NamedTuple):
 
     def apply(self, x_NH: Tensor) -> Float[Tensor, "N C"]:
         """Compute what the layers give."""
-        return self._adapt(functional.linear(x_NH, self.weight, self.bias), x_NH)
+        return self._adapt(kernels.PackedMatrix.pack(self.weight).multiply(x_NH, self.bias), x_NH)
 
     def add_to(self, residual_NC: Tensor, x_NH: Tensor) -> Float[Tensor, "N C"]:
         """Compute what the layers add to the residual stream."""
-        return self._adapt(add_linear(residual_NC, x_NH, self.weight, self.bias), x_NH)
+        out_NC = residual_NC.clone()
+        kernels.PackedMatrix.pack(self.weight).add_to(out_NC, x_NH, self.bias)
+        return self._adapt(out_NC, x_NH)
 
     def _adapt(self, out_NC: Tensor, x_NH: Tensor) -> Tensor:
         if self.low is None or self.high is None:
@@ -143,7 +144,7 @@ class _Linear(NamedTuple):
 
     def differentiate_input(self, grad_NC: Tensor) -> Float[Tensor, "N H"]:
         """Compute the gradient of what came in from that of what went out."""
-        grad_NH = grad_NC @ self.weight
+        grad_NH = kernels.PackedMatrix.pack(self.weight.T).multiply(grad_NC)
         if self.low is None or self.high is None:
             return grad_NH
         return grad_NH.addmm_(grad_NC @ self.high, self.low)
@@ -269,9 +270,3 @@ class _Network(torch.autograd.Function):
 
 def _split(linears: Sequence[Any]) -> tuple[_Linear, _Linear]:
     return _Linear(*linears[:4]), _Linear(*linears[4:])
-
-
-def add_linear(x_NH: Tensor, y_NC: Tensor, weight_HC: Tensor, bias_H: Tensor | None) -> Tensor:
-    """Compute x + y weight^T + bias."""
-    out_NH = torch.addmm(x_NH, y_NC, weight_HC.T)
-    return out_NH if bias_H is None else out_NH.add_(bias_H)

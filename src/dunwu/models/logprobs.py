@@ -1,5 +1,8 @@
 """Token log-probabilities and entropies, a chunk of logits at a time: the B x T x V logits never exist.
 
+Only those of small vocabularies or batches are kept from forward to backward, up to ``KEPT_LOGITS_BYTES``: that saves
+one of the head's four products.
+
 B sequences of T tokens, padded on the right; H hidden size, V vocabulary; N scored slots, C of them in a chunk. Slot t
 describes token t given the tokens before it, so it is read from the hidden state at t - 1: the shift is made here and
 nowhere else. Padding needs no mask: attention is causal, so no real token sees what follows it.
@@ -8,7 +11,7 @@ nowhere else. Padding needs no mask: attention is causal, so no real token sees 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -19,6 +22,7 @@ from torch.nn.functional import embedding
 from dunwu.kernels import operations as kernels
 from dunwu.kernels.library import load_kernels
 from dunwu.models import packing
+from dunwu.models.flops import KEPT_LOGITS_BYTES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,13 +48,14 @@ def compute_token_logprobs(
         token_ids_BT: padded on the right with any token.
         mask_BT: the slots wanted. Slot 0 has no tokens before it and is 0 in any case.
         temperature: the sampler's.
-        chunk: scored slots whose logits exist at once; two such blocks of chunk x V numbers are the peak.
+        chunk: scored slots whose logits exist at once; the peak are two such blocks of chunk x V numbers, and
+            ``KEPT_LOGITS_BYTES``.
     """
     batch, length = token_ids_BT.shape
     # Row and column of every wanted slot; what predicts it is the state one column to the left.
     rows_N, columns_N = mask_BT[:, 1:].nonzero(as_tuple=True)
     hidden_NH = compute_states_before(model, token_ids_BT, mask_BT, rows_N, columns_N)
-    head, targets_N = Head.from_model(model), token_ids_BT[rows_N, columns_N + 1]
+    head, targets_N = Head.from_model(model).pack(), token_ids_BT[rows_N, columns_N + 1]
     values_N, entropy_N = _ChunkedLogprobs.apply(  # type: ignore[no-untyped-call]
         hidden_NH, head.weight, head.bias, targets_N, head, temperature, chunk
     )
@@ -94,6 +99,8 @@ class Head:
     bias: Float[Tensor, " V"] | None
     scale: float
     softcap: float | None
+    packed: kernels.PackedMatrix | None = None
+    """The weight once more, as the kernels multiply with it."""
 
     @classmethod
     def from_model(cls, model: Any) -> Head:
@@ -103,9 +110,19 @@ class Head:
         softcap = getattr(config, "final_logit_softcapping", None)
         return cls(weight=linear.weight, bias=getattr(linear, "bias", None), scale=scale, softcap=softcap)
 
+    def pack(self) -> Head:
+        """Return the head with its weight packed, where the kernels can multiply."""
+        weight_VH = self.weight.detach()
+        if weight_VH.dtype != torch.float32 or not _has_kernels(weight_VH):
+            return self
+        return replace(self, packed=kernels.PackedMatrix.pack(weight_VH))
+
     def logits(self, hidden_CH: Float[Tensor, "C H"]) -> Float32[Tensor, "C V"]:
         """Compute logits in single precision, before the temperature."""
-        logits_CV = torch.nn.functional.linear(hidden_CH, self.weight, self.bias).float()
+        if self.packed is None:
+            logits_CV = torch.nn.functional.linear(hidden_CH, self.weight, self.bias).float()
+        else:
+            logits_CV = self.packed.multiply(hidden_CH, self.bias)
         if self.scale != 1.0:
             logits_CV.mul_(self.scale)
         if self.softcap is not None:
@@ -118,7 +135,7 @@ class Head:
 
 
 class _ChunkedLogprobs(torch.autograd.Function):
-    """(hidden, weight, bias) -> (log-probability, entropy) of the targets; the backward makes the logits again."""
+    """(hidden, weight, bias) -> (log-probability, entropy) of the targets; the backward makes most logits again."""
 
     @staticmethod
     def forward(
@@ -131,13 +148,17 @@ class _ChunkedLogprobs(torch.autograd.Function):
         temperature: float,
         chunk: int,
     ) -> tuple[Float32[Tensor, " N"], Float32[Tensor, " N"]]:
-        """Score the targets chunk by chunk; only their normalizers are kept for the backward."""
+        """Score the targets chunk by chunk; their normalizers are kept for the backward, and some logits."""
         values_N = hidden_NH.new_zeros(len(hidden_NH), dtype=torch.float32)
         entropy_N, normalizer_N = torch.zeros_like(values_N), torch.zeros_like(values_N)
+        # The kernels leave logits as they are.
+        budget = KEPT_LOGITS_BYTES if any(ctx.needs_input_grad) and _has_kernels(hidden_NH) else 0
+        ctx.kept = {}
         for part in _chunks(len(hidden_NH), chunk):
-            values_N[part], entropy_N[part], normalizer_N[part] = _score(
-                head.logits(hidden_NH[part]), targets_N[part], temperature
-            )
+            logits_CV = head.logits(hidden_NH[part])
+            values_N[part], entropy_N[part], normalizer_N[part] = _score(logits_CV, targets_N[part], temperature)
+            if (budget := budget - logits_CV.nbytes) >= 0:
+                ctx.kept[part.start] = logits_CV
         ctx.save_for_backward(hidden_NH, weight_VH, bias_V, targets_N, normalizer_N)
         ctx.head, ctx.temperature, ctx.chunk = head, temperature, chunk
         ctx.mark_non_differentiable(entropy_N)
@@ -152,7 +173,9 @@ class _ChunkedLogprobs(torch.autograd.Function):
         grad_weight_VH = torch.zeros_like(weight_VH) if ctx.needs_input_grad[1] else None
         grad_bias_V = torch.zeros_like(bias_V) if bias_V is not None else None
         for part in _chunks(len(hidden_NH), ctx.chunk):
-            logits_CV = ctx.head.logits(hidden_NH[part])
+            # Taken out, because it is overwritten: a second backward makes it again.
+            kept_CV = ctx.kept.pop(part.start, None)
+            logits_CV = ctx.head.logits(hidden_NH[part]) if kept_CV is None else kept_CV
             slope = ctx.head.slope(logits_CV)
             grad_CV = _score_backward(logits_CV, targets_N[part], ctx.temperature, normalizer_N[part], grad_N[part])
             if not isinstance(slope, float) or slope != 1.0:
@@ -170,7 +193,7 @@ def _score(
     logits_CV: Float32[Tensor, "C V"], targets_C: Int64[Tensor, " C"], temperature: float
 ) -> tuple[Float32[Tensor, " C"], Float32[Tensor, " C"], Float32[Tensor, " C"]]:
     """Return the targets' log-probabilities, entropies, and log of sum exp(logits). May overwrite ``logits_CV``."""
-    if logits_CV.device.type == "cpu" and load_kernels() is not None:
+    if _has_kernels(logits_CV):
         return kernels.score(logits_CV, targets_C, temperature)
     logits_CV.div_(temperature)
     logprobs_CV = torch.log_softmax(logits_CV, dim=-1)
@@ -190,12 +213,16 @@ def _score_backward(
     grad_C: Float32[Tensor, " C"],
 ) -> Float32[Tensor, "C V"]:
     """Return the gradient of the targets' log-probabilities to the logits, which it overwrites."""
-    if logits_CV.device.type == "cpu" and load_kernels() is not None:
+    if _has_kernels(logits_CV):
         kernels.score_backward(logits_CV, targets_C, temperature, normalizer_C, grad_C)
         return logits_CV
     scaled_C1 = grad_C[:, None] / temperature
     grad_CV = logits_CV.div_(temperature).sub_(normalizer_C[:, None]).exp_()
     return grad_CV.mul_(-scaled_C1).scatter_add_(1, targets_C[:, None], scaled_C1)
+
+
+def _has_kernels(tensor: Tensor) -> bool:
+    return tensor.device.type == "cpu" and load_kernels() is not None
 
 
 def _chunks(total: int, size: int) -> Iterator[slice]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from typing import NamedTuple
 
 from dunwu.config.schema import AdapterSpec, AnsweringStage, DataStage, HardwareSpec, PretrainStage, RLStage
+from dunwu.models.flops import KEPT_LOGITS_BYTES
 from dunwu.models.shape import ModelShape
 from dunwu.planning.sharing import PromptTokens, count_microbatch_tokens
 
@@ -73,9 +74,12 @@ def estimate_rl_memory(
         reference            N b, where kl_coefficient > 0; with an adapter A b, where it moves, for the base is there
         critic               as weights, gradients and optimizer, where there is a value network
         reward_models        N b of each of the ``judges``
-        engine               N b, for each of the ``engines``, which have their own copies
+        engine               N b, for each of the ``engines``, which have their own copies; with the kernels a tied
+                             output once more, packed
         kv_cache             max_sequences x context x kv_values x b, for whole prompts and answers
-        logits               3 x logprob_chunk x vocabulary x 4 (logits, softmax, gradient, in fp32)
+        logits               3 x logprob_chunk x vocabulary x 4 (logits, softmax, gradient, in fp32); on a CPU also
+                             what is kept from forward to backward, ``KEPT_LOGITS_BYTES`` at most; with the kernels
+                             also the output, packed
         activations          see ``_activations``; on a GPU for tokens_per_microbatch tokens (at least one sequence), on
                              a CPU for those of them that are left when common beginnings are computed once
         process              on a CPU ``PROCESS``; on a GPU it is not in the device's memory
@@ -94,9 +98,9 @@ def estimate_rl_memory(
         reference=reference if stage.algorithm.kl_coefficient > 0 else 0,
         critic=sum(learning) if stage.value else 0,
         reward_models=sum(judge.parameters for judge in judges) * size,
-        engine=shape.parameters * size * engines,
+        engine=_engine(shape, size, hardware) * engines,
         kv_cache=stage.rollout.max_sequences * context * shape.kv_values * size,
-        logits=3 * stage.update.logprob_chunk * shape.vocabulary * 4,
+        logits=_logits(stage, shape, hardware, tokens),
         activations=_activations(
             shape, tokens, size, checkpointing=stage.update.gradient_checkpointing, fused=_is_fused(hardware, size)
         ),
@@ -107,6 +111,18 @@ def estimate_rl_memory(
 
 def _longest_microbatch(stage: RLStage, context: int) -> int:
     return max(stage.update.tokens_per_microbatch, context)
+
+
+def _logits(stage: RLStage | DataStage, shape: ModelShape, hardware: HardwareSpec, tokens: int) -> int:
+    row = shape.vocabulary * BYTES["float32"]
+    kept = min(tokens * row, KEPT_LOGITS_BYTES) if hardware.device == "cpu" else 0
+    packed = shape.hidden * row if _is_fused(hardware, BYTES[stage.model.dtype]) else 0
+    return 3 * stage.update.logprob_chunk * row + kept + packed
+
+
+def _engine(shape: ModelShape, size: int, hardware: HardwareSpec) -> int:
+    tied = shape.active == shape.parameters and _is_fused(hardware, size)
+    return (shape.parameters + (shape.vocabulary * shape.hidden if tied else 0)) * size
 
 
 def _is_fused(hardware: HardwareSpec, size: int) -> bool:
@@ -135,7 +151,7 @@ def estimate_supervised_memory(stage: DataStage, shape: ModelShape, hardware: Ha
     checkpointing, fused = stage.update.gradient_checkpointing, _is_fused(hardware, size)
     return Memory(
         **_learning(shape, size, stage.adapter)._asdict(),
-        logits=3 * stage.update.logprob_chunk * shape.vocabulary * 4,
+        logits=_logits(stage, shape, hardware, stage.update.tokens_per_microbatch),
         activations=_activations(
             shape, stage.update.tokens_per_microbatch, size, checkpointing=checkpointing, fused=fused
         ),
@@ -157,7 +173,7 @@ def estimate_eval_memory(
         stage: The recipe's.
         shape: The model that answers.
         hardware: The recipe's.
-        engines: Engines side by side; each has weights of its own.
+        engines: Engines side by side; each has weights of its own, as ``estimate_rl_memory`` counts them.
         judges: Reward models that are asked.
     """
     size = BYTES[stage.model.dtype]
@@ -166,7 +182,7 @@ def estimate_eval_memory(
     return Memory(
         weights=weights,
         reward_models=sum(judge.parameters for judge in judges) * size,
-        engine=weights * engines,
+        engine=_engine(shape, size, hardware) * engines,
         kv_cache=stage.max_sequences * context * shape.kv_values * size,
         logits=stage.max_sequences * shape.vocabulary * 4,
         process=PROCESS if hardware.device == "cpu" else 0,

@@ -168,7 +168,7 @@ def test_memory_by_hand(write: Write, tmp_path: Path) -> None:
             "reward_models": 0,
             "engine": weights / GIB,
             "kv_cache": 32 * (64 + 96) * 24 * 2 * 128 * 2 / GIB,
-            "logits": 3 * 2048 * 151936 * 4 / GIB,
+            "logits": (3 * 2048 * 151936 * 4 + 2**28) / GIB,  # those of 960 tokens would be 583 MB: a part is kept
             # Six answers of other groups fit into 1,000 tokens: 6 x (64 + 96).
             "activations": 960 * 24 * layer * 2 / GIB,
             "process": 0.5,
@@ -250,7 +250,7 @@ def test_prompts_that_begin_alike_are_computed_once(write: Write, tmp_path: Path
     context = PlanContext(name="zero", recipe=recipe, find_shape=find_shape, prompt=PromptTokens(50, alike=40))
     stage = plan_rl(recipe.stages["zero"], context)  # type: ignore[arg-type]
     flops = 2 * 494_032_768 + 4 * 24 * 896 * (50 + 96) / 2
-    rows = 16384 // (50 + 96)
+    rows = 8192 // (50 + 96)
     generated = 32 * 32 * 96 + 32 * (8 * 10 + 40)
     learnt = 32 * (32 * 96 + 8 * 10 * (1 + 3 / rows) + 40)
     assert stage.device_hours == pytest.approx((generated * flops / 100e9 + 3 * learnt * flops / 150e9) / 3600)

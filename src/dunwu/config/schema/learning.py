@@ -132,7 +132,7 @@ class ReplaySpec(Strict):
 class PassSpec(Strict):
     """How forward and backward passes are cut; never changes the result."""
 
-    tokens_per_microbatch: Positive = 16384
+    tokens_per_microbatch: Positive = 8192
     """Most tokens in one forward and backward pass, padding included: what memory for activations goes by."""
     logprob_chunk: Positive = 1024
     """Tokens whose logits exist at once: what memory for logits goes by."""

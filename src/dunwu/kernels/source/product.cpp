@@ -1,4 +1,4 @@
-// Products with a matrix that was packed once and is read many times: the weights of an engine.
+// Products with a matrix that was packed: an engine's weights once for many steps, a trained layer's for each product.
 #include <algorithm>
 
 #include "tile.h"
@@ -9,8 +9,8 @@ namespace {
 
 // A panel holds so many rows of the matrix, turned, that their sums with a few rows on the left stay in registers.
 constexpr int PANEL = TILE_VECTORS * WIDTH;
-// Numbers on the left that go through all panels before the next ones do: what stays in a cache meanwhile.
-constexpr int64_t BLOCK_NUMBERS = 1 << 18;
+// Numbers on the left that go through all panels before the next ones do: what stays in the second cache meanwhile.
+constexpr int64_t BLOCK_NUMBERS = 1 << 16;
 
 // What the sums begin with: what stands in `out` where they are added to it, and the bias where there is one.
 inline void begin(float* out, int64_t step, const float* bias, int rows, int columns, bool add) {
@@ -41,15 +41,19 @@ extern "C" {
 
 int dunwu_panel_width() { return PANEL; }
 
-// Write `rows` rows of a matrix, from its row `first` on, into its panels.
-void dunwu_pack(const float* source, float* panels, int64_t first, int64_t rows, int64_t depth) {
+// Write `rows` rows of a matrix, from its row `first` on, into its panels. Steps of the source are those from row to row and
+// from column to column: a transposed matrix is packed as well as any.
+void dunwu_pack(
+    const float* source, int64_t row_step, int64_t column_step, float* panels, int64_t first, int64_t rows,
+    int64_t depth) {
     const int64_t last = first + rows;
 #pragma omp parallel for schedule(static)
     for (int64_t panel = first / PANEL; panel < (last + PANEL - 1) / PANEL; panel++) {
         const int64_t begin = std::max(first, panel * PANEL), end = std::min(last, (panel + 1) * PANEL);
         for (int64_t k = 0; k < depth; k++)
             for (int64_t row = begin; row < end; row++)
-                panels[(panel * depth + k) * PANEL + row - panel * PANEL] = source[(row - first) * depth + k];
+                panels[(panel * depth + k) * PANEL + row - panel * PANEL] =
+                    source[(row - first) * row_step + k * column_step];
     }
 }
 

@@ -17,7 +17,6 @@ from torch.nn import functional
 
 from dunwu.kernels import operations as kernels
 from dunwu.models.attention import attend, find_visible, make_bias
-from dunwu.models.fused_layers import add_linear
 from dunwu.models.packing import pack
 from dunwu.models.weights import Place
 from dunwu.rollout.builtin.cache import KeysValues, KVCache
@@ -46,7 +45,8 @@ class TorchLinear:
 
     def add(self, residual: Float[Tensor, "M C"], x: Float[Tensor, "M H"]) -> Float[Tensor, "M C"]:
         """See ``Linear``."""
-        return add_linear(residual, x, self.weight, self.bias)
+        out = torch.addmm(residual, x, self.weight.T)
+        return out if self.bias is None else out.add_(self.bias)
 
 
 @dataclass(frozen=True, slots=True)
