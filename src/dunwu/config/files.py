@@ -13,6 +13,7 @@ from dunwu.config.overrides import Tree
 from dunwu.config.packaged import find_packaged_recipe, hint_recipes, name_file
 from dunwu.config.paths import absolute, resolve_paths
 from dunwu.config.schema.renames import upgrade_recipe
+from dunwu.config.shared_tasks import drop_unused_tasks
 from dunwu.errors import UserError
 
 
@@ -40,7 +41,10 @@ def _read_whole(path: Path, inner: Sequence[Path]) -> Tree:
         return tree
     below = _read_whole(_find_extended(extended, path), (*inner, path))
     below.pop("name", None)  # runs of two recipes are not to share a folder
-    return _merge(below, tree)
+    merged, own, theirs = _merge(below, tree), tree.get("tasks", {}), below.get("tasks", {})
+    if isinstance(own, dict) and isinstance(theirs, dict):
+        drop_unused_tasks(merged, theirs.keys() - own.keys())
+    return merged
 
 
 EXTENDS = "extends"
@@ -50,8 +54,8 @@ def _find_extended(extended: Any, path: Path) -> Path:
     """Find the file that ``extends`` names: relative to the file that says so, or by the name of a packaged recipe."""
     if not isinstance(extended, str):
         raise UserError("must be the file or the name of a recipe", file=name_file(path), field=EXTENDS)
-    beside = Path(absolute(extended, path.absolute().parent))
-    file = beside if beside.is_file() else find_packaged_recipe(extended)
+    near = Path(absolute(extended, path.absolute().parent))
+    file = near if near.is_file() else find_packaged_recipe(extended)
     if file is None:
         text = f"no such file, and no recipe of this name; {hint_recipes(extended)}"
         raise UserError(f"{extended}: {text}", file=name_file(path), field=EXTENDS)

@@ -6,7 +6,6 @@ file; paths in an override are relative to the current directory, as the shell c
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -25,6 +24,7 @@ from dunwu.config.overrides import Override, Tree, apply_override, locate_issue,
 from dunwu.config.paths import resolve_paths
 from dunwu.config.schema import Recipe, StageSpec, Weight, find_kind
 from dunwu.config.schema.renames import RENAMED, RENAMED_VALUES
+from dunwu.config.shared_tasks import share_tasks
 from dunwu.errors import UserError, did_you_mean
 
 
@@ -60,7 +60,7 @@ def validate_recipe(tree: Tree, overrides: Sequence[str] = (), path: Path | None
         check_depth(tree, override.place)
     resolve_paths(tree, Path.cwd())
     homes: dict[str, str] = {}
-    if issues := [*_dates(tree), *_share_tasks(tree, homes)]:
+    if issues := [*_dates(tree), *share_tasks(tree, homes)]:
         raise _user_error(issues, path, parsed)
     try:
         recipe = Recipe.model_validate_json(_write_json(tree, path), strict=True)
@@ -94,26 +94,6 @@ def _write_json(tree: Tree, path: Path | None) -> str:
     return json.dumps(tree, default=convert)
 
 
-def _share_tasks(tree: Tree, homes: dict[str, str]) -> Iterator[Issue]:
-    """Put the recipe's own ``[tasks.NAME]`` where stages name them, in place; note in ``homes`` which stands where."""
-    shared, used = tree.pop("tasks", {}), set[str]()
-    if not isinstance(shared, dict):
-        yield Issue("tasks", "must be tables, [tasks.NAME]")
-        return
-    for holder, key, place in _task_places(tree):
-        name = holder[key]
-        if name in shared:
-            holder[key] = copy.deepcopy(shared[name])
-            used.add(name)
-            homes[place] = f"tasks.{name}"
-        else:
-            known = ", ".join(shared) or "none"
-            text = f"no task of this recipe is called {name!r} (known here: {known}){did_you_mean(name, shared)}"
-            yield Issue(place, f"{text}; a task is a table, or the name of one under [tasks]")
-    for name in shared.keys() - used:
-        yield Issue(f"tasks.{name}", "no stage names it")
-
-
 def _at_home(issues: Sequence[Issue], homes: Mapping[str, str]) -> list[Issue]:
     """Move what is wrong with a shared task to where it is written, each issue once."""
     moved: dict[Issue, None] = {}
@@ -122,23 +102,6 @@ def _at_home(issues: Sequence[Issue], homes: Mapping[str, str]) -> list[Issue]:
         field = issue.field if place is None else homes[place] + issue.field.removeprefix(place)
         moved[Issue(field, issue.message)] = None
     return list(moved)
-
-
-def _task_places(tree: Tree) -> Iterator[tuple[Any, Any, str]]:
-    """Yield where a task is given by a name: what holds it, its key there, its place in the recipe."""
-    stages = tree.get("stages")
-    for name, stage in stages.items() if isinstance(stages, dict) else ():
-        if not isinstance(stage, dict):
-            continue
-        tasks, evaluation = stage.get("tasks"), stage.get("evaluation")
-        for index, task in enumerate(tasks if isinstance(tasks, list) else ()):
-            if isinstance(task, str):
-                yield tasks, index, f"stages.{name}.tasks.{index}"
-        inner = evaluation.get("sets") if isinstance(evaluation, dict) else None
-        for where, sets in (("sets", stage.get("sets")), ("evaluation.sets", inner)):
-            for index, chosen in enumerate(sets if isinstance(sets, list) else ()):
-                if isinstance(chosen, dict) and isinstance(chosen.get("task"), str):
-                    yield chosen, "task", f"stages.{name}.{where}.{index}.task"
 
 
 def _dates(value: Any, place: tuple[str, ...] = ()) -> Iterator[Issue]:

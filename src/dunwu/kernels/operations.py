@@ -7,6 +7,7 @@ which formula it is; tests hold it to the same in double precision.
 from __future__ import annotations
 
 import ctypes
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,24 +102,21 @@ def normalize_backward(
     x_NH: Float32[Tensor, "N H"],
     weight_H: Float32[Tensor, " H"],
     rms_N: Float32[Tensor, " N"],
-    residual_NH: Float32[Tensor, "N H"],
-) -> tuple[Float32[Tensor, "N H"], Float32[Tensor, " H"]]:
-    """Compute the gradients of ``normalize``.
+    total_NH: Float32[Tensor, "N H"],
+    total_H: Float32[Tensor, " H"],
+) -> None:
+    """Add the gradients of ``normalize`` to others, in place.
 
     Args:
         grad_NH: of the result.
         x_NH: what was normalized.
         weight_H: the norm's.
         rms_N: what ``normalize`` gave.
-        residual_NH: the gradient that x has from elsewhere, which is added to.
-
-    Returns:
-        Gradients of x and weight.
+        total_NH: the gradient that x has from elsewhere; x's is added.
+        total_H: likewise of the weight.
     """
-    grad_x_NH, grad_weight_H = torch.empty_like(x_NH), torch.zeros_like(weight_H)
-    arrays = (grad_NH, x_NH, weight_H, rms_N, residual_NH, grad_x_NH, grad_weight_H)
+    arrays = (grad_NH, x_NH, weight_H, rms_N, total_NH, total_NH, total_H)
     _call("dunwu_rms_norm_backward", *arrays, *x_NH.shape, count_threads())
-    return grad_x_NH, grad_weight_H
 
 
 def rotate(
@@ -200,7 +198,7 @@ def attend_backward(
     """
     grad_qkv = torch.empty_like(qkv_NC)
     blocks = tree.cut(heads.queries // heads.keys)
-    shares = -(-count_threads() // heads.keys)
+    shares = count_threads() // math.gcd(count_threads(), heads.keys)  # with them every thread has as much to do
     values = (heads.queries + heads.keys) * heads.width
     _call(
         "dunwu_attend_backward",
@@ -341,9 +339,17 @@ class PackedMatrix:
         """Write rows of the matrix from the row ``first`` on; they may be a transposed view."""
         _call("dunwu_pack", rows_RH.data_ptr(), *rows_RH.stride(), self.panels, first, *rows_RH.shape)
 
-    def multiply(self, x_NH: Float32[Tensor, "N H"], bias_C: Tensor | None = None) -> Float32[Tensor, "N C"]:
-        """Compute x matrix^T + bias. A row of the result does not depend on which rows stand beside it."""
-        out_NC = x_NH.new_empty(len(x_NH), self.shape[0])
+    def multiply(
+        self, x_NH: Float32[Tensor, "N H"], bias_C: Tensor | None = None, out_NC: Tensor | None = None
+    ) -> Float32[Tensor, "N C"]:
+        """Compute x matrix^T + bias. A row of the result does not depend on which rows stand beside it.
+
+        Args:
+            x_NH: Rows.
+            bias_C: Added to each.
+            out_NC: Where the result is written; None: in a new tensor.
+        """
+        out_NC = x_NH.new_empty(len(x_NH), self.shape[0]) if out_NC is None else out_NC
         self._multiply_into(out_NC, x_NH, bias_C, add=False)
         return out_NC
 

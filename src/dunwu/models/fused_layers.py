@@ -10,9 +10,10 @@ N tokens, H hidden size, C columns of a projection, R ranks of all adapters at o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import Any
 
 import torch
 from jaxtyping import Float, Float32
@@ -24,6 +25,8 @@ from dunwu.kernels.library import load_kernels, vector_width
 from dunwu.models.adapters import NAME, is_adapted
 
 FAMILY = frozenset({"llama", "qwen2", "qwen3"})
+ROWS = 1024
+"""Tokens that go through a network at once."""
 
 
 def is_llama_like(model: Any) -> bool:
@@ -60,6 +63,8 @@ class _Context:
     tree: kernels.Tree
     positions: kernels.Positions
     heads: kernels.Heads
+    learns: bool
+    """Whether gradients are wanted, which a function of autograd cannot know."""
 
 
 def compute_states(model: Any, tree: kernels.Tree, token_ids: Tensor) -> Float32[Tensor, "N H"]:
@@ -85,6 +90,7 @@ def compute_states(model: Any, tree: kernels.Tree, token_ids: Tensor) -> Float32
             scale=attention.scaling,
             epsilon=config.rms_norm_eps,
         ),
+        learns=torch.is_grad_enabled(),
     )
     for layer in model.model.layers:
         if layer.gradient_checkpointing and layer.training and torch.is_grad_enabled():
@@ -104,17 +110,18 @@ def _list_linears(layer: Any) -> list[Any]:
 
 def _run_layer(layer: Any, x_NH: Tensor, context: _Context) -> Tensor:
     query, key, value, out, gate, up, down = _list_linears(layer)
-    attention, epsilon = layer.self_attn, context.heads.epsilon
+    attention = layer.self_attn
     head_norms = (attention.q_norm.weight, attention.k_norm.weight) if hasattr(attention, "q_norm") else (None, None)
     x_NH = _Attention.apply(  # type: ignore[no-untyped-call]
         x_NH, layer.input_layernorm.weight, *head_norms, context, *_join(query, key, value), *_join(out)
     )
     norm_H = layer.post_attention_layernorm.weight
-    out_NH: Tensor = _Network.apply(x_NH, norm_H, epsilon, *_join(gate, up), *_join(down))  # type: ignore[no-untyped-call]
+    out_NH: Tensor = _Network.apply(x_NH, norm_H, context, *_join(gate, up), *_join(down))  # type: ignore[no-untyped-call]
     return out_NH
 
 
-class _Linear(NamedTuple):
+@dataclass(frozen=True)
+class _Linear:
     """Linear layers that share an input: x weight^T + bias + (x low^T) high^T.
 
     Autograd sees the four tensors one by one, so a function takes and returns them flat.
@@ -127,15 +134,22 @@ class _Linear(NamedTuple):
     high: Float[Tensor, "C R"] | None
     """The matrices B, times alpha / rank, each in the columns of its own A."""
 
-    def apply(self, x_NH: Tensor) -> Float[Tensor, "N C"]:
-        """Compute what the layers give."""
-        return self._adapt(kernels.PackedMatrix.pack(self.weight).multiply(x_NH, self.bias), x_NH)
+    @cached_property
+    def _packed(self) -> kernels.PackedMatrix:
+        return kernels.PackedMatrix.pack(self.weight)
 
-    def add_to(self, residual_NC: Tensor, x_NH: Tensor) -> Float[Tensor, "N C"]:
-        """Compute what the layers add to the residual stream."""
-        out_NC = residual_NC.clone()
-        kernels.PackedMatrix.pack(self.weight).add_to(out_NC, x_NH, self.bias)
-        return self._adapt(out_NC, x_NH)
+    @cached_property
+    def _turned(self) -> kernels.PackedMatrix:
+        return kernels.PackedMatrix.pack(self.weight.T)
+
+    def apply(self, x_NH: Tensor, out_NC: Tensor | None = None) -> Float[Tensor, "N C"]:
+        """Compute what the layers give, in a place for it or a new tensor."""
+        return self._adapt(self._packed.multiply(x_NH, self.bias, out_NC), x_NH)
+
+    def add_to(self, residual_NC: Tensor, x_NH: Tensor) -> None:
+        """Add what the layers give to the residual stream, in place."""
+        self._packed.add_to(residual_NC, x_NH, self.bias)
+        self._adapt(residual_NC, x_NH)
 
     def _adapt(self, out_NC: Tensor, x_NH: Tensor) -> Tensor:
         if self.low is None or self.high is None:
@@ -144,31 +158,42 @@ class _Linear(NamedTuple):
 
     def differentiate_input(self, grad_NC: Tensor) -> Float[Tensor, "N H"]:
         """Compute the gradient of what came in from that of what went out."""
-        grad_NH = kernels.PackedMatrix.pack(self.weight.T).multiply(grad_NC)
+        grad_NH = self._turned.multiply(grad_NC)
         if self.low is None or self.high is None:
             return grad_NH
         return grad_NH.addmm_(grad_NC @ self.high, self.low)
 
-    def differentiate(self, grad_NC: Tensor, x_NH: Tensor, needed: Sequence[bool]) -> tuple[Tensor | None, ...]:
-        """Compute the gradients of the four, of those that are needed."""
-        return (
-            grad_NC.T @ x_NH if needed[0] else None,
-            grad_NC.sum(0) if needed[1] else None,
-            (grad_NC @ self.high).T @ x_NH if self.high is not None and needed[2] else None,
-            grad_NC.T @ (x_NH @ self.low.T) if self.low is not None and needed[3] else None,
-        )
+    def begin_gradients(self, needed: Sequence[bool]) -> list[Tensor | None]:
+        """Return zeros for the gradients of the four, of those that are needed."""
+        tensors = (self.weight, self.bias, self.low, self.high)
+        return [
+            torch.zeros_like(tensor) if tensor is not None and wanted else None
+            for tensor, wanted in zip(tensors, needed, strict=True)
+        ]
+
+    def add_gradients(self, totals: Sequence[Tensor | None], grad_NC: Tensor, x_NH: Tensor) -> None:
+        """Add the gradients of the four, in place."""
+        weight, bias, low, high = totals
+        if weight is not None:
+            weight.addmm_(grad_NC.T, x_NH)
+        if bias is not None:
+            bias.add_(grad_NC.sum(0))
+        if low is not None and self.high is not None:
+            low.addmm_((grad_NC @ self.high).T, x_NH)
+        if high is not None and self.low is not None:
+            high.addmm_(grad_NC.T, x_NH @ self.low.T)
 
 
-def _join(*linears: Any) -> _Linear:
+def _join(*linears: Any) -> tuple[Tensor | None, ...]:
     """Put layers that share an input below each other: one product instead of several."""
     weight = _stack([linear.weight for linear in linears])
     bias = _stack([linear.bias for linear in linears]) if linears[0].bias is not None else None
     if not is_adapted(linears[0]):
-        return _Linear(weight, bias, None, None)
+        return weight, bias, None, None
     low = _stack([linear.lora_A[NAME].weight for linear in linears])
     parts = [linear.lora_B[NAME].weight * linear.scaling[NAME] for linear in linears]
     high: Tensor = torch.block_diag(*parts)  # type: ignore[no-untyped-call]
-    return _Linear(weight, bias, low, high)
+    return weight, bias, low, high
 
 
 def _stack(parts: list[Tensor]) -> Tensor:
@@ -187,9 +212,8 @@ class _Norm(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad_NH: Tensor) -> tuple[Tensor | None, ...]:
         x_NH, weight_H, rms_N = ctx.saved_tensors
-        grad_x_NH, grad_weight_H = kernels.normalize_backward(
-            grad_NH.contiguous(), x_NH, weight_H, rms_N, torch.zeros_like(x_NH)
-        )
+        grad_x_NH, grad_weight_H = torch.zeros_like(x_NH), torch.zeros_like(weight_H)
+        kernels.normalize_backward(grad_NH.contiguous(), x_NH, weight_H, rms_N, grad_x_NH, grad_weight_H)
         return grad_x_NH, grad_weight_H, None
 
 
@@ -214,7 +238,9 @@ class _Attention(torch.autograd.Function):
         mixed_NC, lse_NA = kernels.attend(heads_NC, qkv_NC, context.tree, context.heads)
         ctx.save_for_backward(x_NH, norm_H, query_norm, key_norm, qkv_NC, mixed_NC, lse_NA, *linears)
         ctx.context = context
-        return out.add_to(x_NH, mixed_NC)
+        out_NH = x_NH.clone()
+        out.add_to(out_NH, mixed_NC)
+        return out_NH
 
     @staticmethod
     def backward(ctx: Any, grad_NH: Tensor) -> tuple[Tensor | None, ...]:
@@ -231,42 +257,55 @@ class _Attention(torch.autograd.Function):
         grad_norms = kernels.rotate_backward(grad_qkv_NC, qkv_NC, context.positions, context.heads, norms)
         normed_NH, rms_N = kernels.normalize(x_NH, norm_H, context.heads.epsilon)
         grad_normed_NH = qkv.differentiate_input(grad_qkv_NC)
-        grad_x_NH, grad_norm_H = kernels.normalize_backward(grad_normed_NH, x_NH, norm_H, rms_N, grad_NH)
-        needed = ctx.needs_input_grad[5:]
-        return (
-            *(grad_x_NH, grad_norm_H, grad_norms.query, grad_norms.key, None),
-            *qkv.differentiate(grad_qkv_NC, normed_NH, needed[:4]),
-            *out.differentiate(grad_NH, mixed_NC, needed[4:]),
-        )
+        grad_x_NH, grad_norm_H = grad_NH.clone(), torch.zeros_like(norm_H)
+        kernels.normalize_backward(grad_normed_NH, x_NH, norm_H, rms_N, grad_x_NH, grad_norm_H)
+        grad_qkv, grad_out = _begin_gradients(qkv, out, ctx.needs_input_grad[5:])
+        qkv.add_gradients(grad_qkv, grad_qkv_NC, normed_NH)
+        out.add_gradients(grad_out, grad_NH, mixed_NC)
+        return grad_x_NH, grad_norm_H, grad_norms.query, grad_norms.key, None, *grad_qkv, *grad_out
 
 
 class _Network(torch.autograd.Function):
-    """x + down(silu(gate(norm(x))) x up(norm(x)))."""
+    """x + down(silu(gate(norm(x))) x up(norm(x))), some rows at a time: what lies between stays in the caches."""
 
     @staticmethod
-    def forward(ctx: Any, x_NH: Tensor, norm_H: Tensor, epsilon: float, *linears: Tensor | None) -> Tensor:
+    def forward(ctx: Any, x_NH: Tensor, norm_H: Tensor, context: _Context, *linears: Tensor | None) -> Tensor:
         gate_up, down = _split(linears)
-        gate_up_NC = gate_up.apply(kernels.normalize(x_NH, norm_H, epsilon)[0])
-        ctx.save_for_backward(x_NH, norm_H, gate_up_NC, *linears)
-        ctx.epsilon = epsilon
-        return down.add_to(x_NH, kernels.gate(gate_up_NC))
+        out_NH = x_NH.clone()
+        kept_NC = x_NH.new_empty(len(x_NH), len(gate_up.weight)) if context.learns else None
+        for part in _cut(len(x_NH)):
+            normed_NH, _ = kernels.normalize(x_NH[part], norm_H, context.heads.epsilon)
+            gate_up_NC = gate_up.apply(normed_NH, None if kept_NC is None else kept_NC[part])
+            down.add_to(out_NH[part], kernels.gate(gate_up_NC))
+        ctx.save_for_backward(x_NH, norm_H, kept_NC, *linears)
+        ctx.epsilon = context.heads.epsilon
+        return out_NH
 
     @staticmethod
     def backward(ctx: Any, grad_NH: Tensor) -> tuple[Tensor | None, ...]:
         x_NH, norm_H, gate_up_NC, *linears = ctx.saved_tensors
         gate_up, down = _split(linears)
         grad_NH = grad_NH.contiguous()
-        grad_gate_up_NC, gated_NF = kernels.gate_backward(down.differentiate_input(grad_NH), gate_up_NC)
-        normed_NH, rms_N = kernels.normalize(x_NH, norm_H, ctx.epsilon)
-        grad_normed_NH = gate_up.differentiate_input(grad_gate_up_NC)
-        grad_x_NH, grad_norm_H = kernels.normalize_backward(grad_normed_NH, x_NH, norm_H, rms_N, grad_NH)
-        needed = ctx.needs_input_grad[3:]
-        return (
-            *(grad_x_NH, grad_norm_H, None),
-            *gate_up.differentiate(grad_gate_up_NC, normed_NH, needed[:4]),
-            *down.differentiate(grad_NH, gated_NF, needed[4:]),
-        )
+        grad_x_NH, grad_norm_H = grad_NH.clone(), torch.zeros_like(norm_H)
+        grad_gate_up, grad_down = _begin_gradients(gate_up, down, ctx.needs_input_grad[3:])
+        for part in _cut(len(x_NH)):
+            grad_gated_NF = down.differentiate_input(grad_NH[part])
+            grad_gate_up_NC, gated_NF = kernels.gate_backward(grad_gated_NF, gate_up_NC[part])
+            normed_NH, rms_N = kernels.normalize(x_NH[part], norm_H, ctx.epsilon)
+            grad_normed_NH = gate_up.differentiate_input(grad_gate_up_NC)
+            kernels.normalize_backward(grad_normed_NH, x_NH[part], norm_H, rms_N, grad_x_NH[part], grad_norm_H)
+            gate_up.add_gradients(grad_gate_up, grad_gate_up_NC, normed_NH)
+            down.add_gradients(grad_down, grad_NH[part], gated_NF)
+        return grad_x_NH, grad_norm_H, None, *grad_gate_up, *grad_down
 
 
 def _split(linears: Sequence[Any]) -> tuple[_Linear, _Linear]:
     return _Linear(*linears[:4]), _Linear(*linears[4:])
+
+
+def _begin_gradients(first: _Linear, second: _Linear, needed: Sequence[bool]) -> tuple[list[Any], list[Any]]:
+    return first.begin_gradients(needed[:4]), second.begin_gradients(needed[4:])
+
+
+def _cut(total: int) -> Iterator[slice]:
+    return (slice(start, start + ROWS) for start in range(0, total, ROWS))

@@ -57,7 +57,7 @@ def compute_token_logprobs(
     hidden_NH = compute_states_before(model, token_ids_BT, mask_BT, rows_N, columns_N)
     head, targets_N = Head.from_model(model).pack(), token_ids_BT[rows_N, columns_N + 1]
     values_N, entropy_N = _ChunkedLogprobs.apply(  # type: ignore[no-untyped-call]
-        hidden_NH, head.weight, head.bias, targets_N, head, temperature, chunk
+        hidden_NH, head.weight, head.bias, targets_N, head, temperature, chunk, torch.is_grad_enabled()
     )
     zeros_BT = values_N.new_zeros(batch, length)
     return TokenLogprobs(
@@ -147,12 +147,13 @@ class _ChunkedLogprobs(torch.autograd.Function):
         head: Head,
         temperature: float,
         chunk: int,
+        learns: bool,
     ) -> tuple[Float32[Tensor, " N"], Float32[Tensor, " N"]]:
         """Score the targets chunk by chunk; their normalizers are kept for the backward, and some logits."""
         values_N = hidden_NH.new_zeros(len(hidden_NH), dtype=torch.float32)
         entropy_N, normalizer_N = torch.zeros_like(values_N), torch.zeros_like(values_N)
-        # The kernels leave logits as they are.
-        budget = KEPT_LOGITS_BYTES if any(ctx.needs_input_grad) and _has_kernels(hidden_NH) else 0
+        # The kernels leave logits as they are. Whether gradients are wanted is not known in here: ask outside.
+        budget = KEPT_LOGITS_BYTES if learns and _has_kernels(hidden_NH) else 0
         ctx.kept = {}
         for part in _chunks(len(hidden_NH), chunk):
             logits_CV = head.logits(hidden_NH[part])
@@ -186,7 +187,7 @@ class _ChunkedLogprobs(torch.autograd.Function):
                 grad_weight_VH.addmm_(grad_CV.T, hidden_NH[part])
             if grad_bias_V is not None:
                 grad_bias_V.add_(grad_CV.sum(0))
-        return grad_hidden_NH, grad_weight_VH, grad_bias_V, None, None, None, None
+        return grad_hidden_NH, grad_weight_VH, grad_bias_V, None, None, None, None, None
 
 
 def _score(

@@ -70,8 +70,8 @@ def test_hours_count_no_gradients_of_frozen_matrices(write: Write, tmp_path: Pat
     assert full is not None
     assert adapted is not None
     flops = 2 * 494_032_768 + 4 * 24 * 896 * (64 + 96) / 2
-    minibatches = 4 * (1 - 0.75**4)  # of four, in which a group of four lies; 102 answers fit into a microbatch
-    tokens = 8 * (32 * 96 + 8 * 64 * (minibatches + (4 - minibatches) / 102))
+    minibatches = 4 * (1 - 0.75**4)  # of four, in which a group of four lies; 51 answers fit into a microbatch
+    tokens = 8 * (32 * 96 + 8 * 64 * (minibatches + (4 - minibatches) / 51))
     assert full - adapted == pytest.approx(tokens * flops / 150e9 / 3600)
 
 

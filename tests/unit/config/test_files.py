@@ -83,6 +83,18 @@ def test_extending_goes_on_and_knows_packaged_recipes(folder: Path) -> None:
     assert stage.optimizer.lr == 1e-5
 
 
+def test_shared_tasks_are_merged_and_those_that_nobody_names_any_more_are_gone(folder: Path) -> None:
+    shared = "[tasks.three]\ntask = 'countdown'\nheld_out = 0.1\n[tasks.four]\ntask = 'bases'\n"
+    extended = BASE[: BASE.index("[[stages")].replace("[stages", f"{shared}[stages", 1) + 'tasks = ["three", "four"]'
+    (folder / "far" / "base.toml").write_text(extended)
+    head = 'name = "mine"\nextends = "far/base.toml"\n'
+    stage = load(folder, f"{head}[tasks.three]\nlevels = [4]\n[stages.zero]\ntasks = ['three']\n")
+    (task,) = stage.tasks
+    assert (task.task, task.levels, task.held_out) == ("countdown", (4,), 0.1)
+    with pytest.raises(UserError, match=r"mine.toml: tasks.own: no stage names it"):
+        load(folder, f"{head}[tasks.own]\ntask = 'bases'\n")
+
+
 @pytest.mark.parametrize(
     ("text", "told"),
     [

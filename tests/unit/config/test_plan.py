@@ -225,10 +225,10 @@ def test_hours_by_hand(write: Write, tmp_path: Path) -> None:
     length = 64 + 96
     flops = 2 * 494_032_768 + 4 * 24 * 896 * length / 2
     generated = 8 * (32 * 96 + 8 * 64)
-    # A group of four lies in 4 (1 - (3/4)^4) of the 4 minibatches; 102 answers fit into a microbatch.
+    # A group of four lies in 4 (1 - (3/4)^4) of the 4 minibatches; 51 answers fit into a microbatch.
     minibatches = 4 * (1 - 0.75**4)
-    learnt = 8 * (32 * 96 + 8 * 64 * (minibatches + (4 - minibatches) / 102))
-    read = 8 * (32 * 96 + 8 * 64 * (1 + 3 / 102))
+    learnt = 8 * (32 * 96 + 8 * 64 * (minibatches + (4 - minibatches) / 51))
+    read = 8 * (32 * 96 + 8 * 64 * (1 + 3 / 51))
     hours = (generated * flops / 100e9 + (3 * learnt + 2 * read) * flops / 150e9) / 3600
     assert stage.device_hours == pytest.approx(hours)
     assert stage.dollars == pytest.approx(3 * hours)

@@ -100,8 +100,11 @@ def assert_close(ours: Tensor, exact: Tensor, within: float, name: str = "") -> 
     assert float((ours.double() - exact).norm()) <= within * float(exact.norm()), name
 
 
+@pytest.mark.parametrize("rows", [7, 1024])
 @pytest.mark.parametrize("family", FAMILY)
-def test_states_and_gradients(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_states_and_gradients(family: str, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether all tokens go through a network at once or, as here, 7 of them."""
+    monkeypatch.setattr(fused_layers, "ROWS", rows)
     model, tree = make(family), make_batch()
     assert packing.enable(model)
     assert can_fuse(model)
@@ -118,6 +121,7 @@ def test_states_and_gradients(family: str, monkeypatch: pytest.MonkeyPatch) -> N
 @pytest.mark.parametrize("family", ["qwen2", "qwen3, tied", "llama", "llama, biases everywhere"])
 def test_an_adapter_beside_every_linear_layer(family: str, rank: int, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("peft")
+    monkeypatch.setattr(fused_layers, "ROWS", 100)
     model, tree = make(family), make_batch()
     assert packing.enable(model)
     base = packing.compute_states(model, tree).detach()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from typing import Any
 
 import psutil
@@ -30,6 +31,7 @@ from transformers import (
 )
 
 from dunwu.errors import UserError
+from dunwu.models import logprobs
 from dunwu.models.agreement import check_head
 from dunwu.models.logprobs import Head, compute_token_logprobs
 
@@ -121,6 +123,42 @@ def test_the_chunk_does_not_matter(chunk: int) -> None:
     )
     torch.testing.assert_close(one.values, other.values, rtol=1e-6, atol=1e-6)
     torch.testing.assert_close(one.entropy, other.entropy, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("family", ["qwen2", "gemma2, soft-capped"])
+def test_kept_logits_change_no_bit(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All, two chunks of six, or none stay from forward to backward; a second backward makes them again."""
+    model, (token_ids, mask) = make(family), batch()
+    found = []
+    for kept in (1 << 28, 14 * 50 * 4, 0):
+        monkeypatch.setattr(logprobs, "KEPT_LOGITS_BYTES", kept)
+        total = compute_token_logprobs(model, token_ids, mask, chunk=7).values.square().sum()
+        for _ in range(2):
+            model.zero_grad()
+            total.backward(retain_graph=True)  # type: ignore[no-untyped-call]
+            found.append([p.grad.clone() for p in model.parameters() if p.grad is not None])
+    assert all(torch.equal(one, first) for grads in found[1:] for one, first in zip(grads, found[0], strict=True))
+
+
+@pytest.mark.parametrize(("learns", "most"), [(False, 2), (True, 7)])
+def test_logits_are_kept_where_gradients_are_wanted(learns: bool, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 34 slots in chunks of 5; torch says inside a function that gradients are needed even where they are not."""
+    model, (token_ids, mask) = make("qwen2"), batch()
+    made: list[weakref.ref[Tensor]] = []
+    alive: list[int] = []
+    compute = Head.logits
+
+    def watch(head: Head, hidden: Tensor) -> Tensor:
+        out = compute(head, hidden)
+        made.append(weakref.ref(out))
+        alive.append(sum(one() is not None for one in made))
+        return out
+
+    monkeypatch.setattr(Head, "logits", watch)
+    with torch.set_grad_enabled(learns):
+        kept = compute_token_logprobs(model, token_ids, mask, chunk=5)
+    assert (len(made), max(alive)) == (7, most)
+    assert kept.values.requires_grad is learns
 
 
 def test_an_unknown_head_is_refused() -> None:

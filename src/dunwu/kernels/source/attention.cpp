@@ -69,20 +69,30 @@ struct Rows {
 void take_rows(
     const float* from, int64_t step, const Block& block, const Shape& shape, int key_head, float factor, int columns,
     std::vector<float>& down, std::vector<float>& across) {
-    const int group = shape.group(), width = shape.width;
-    down.resize((block.stop - block.start) * group * width);
-    across.assign(width * columns, 0.0f);
-    int row = 0;
-    for (int32_t token = block.start; token < block.stop; token++)
-        for (int member = 0; member < group; member++, row++) {
-            const float* source = from + token * step + (key_head * group + member) * width;
-            for (int d = 0; d < width; d++)
-                across[d * columns + row] = down[row * width + d] = source[d] * factor;
+    const int group = shape.group(), width = shape.width, rows = (block.stop - block.start) * group;
+    down.resize(columns * width);
+    across.resize(width * columns);
+    for (int row = 0; row < rows; row++) {
+        const float* source = from + (block.start + row / group) * step + (key_head * group + row % group) * width;
+        for (int d = 0; d < width; d += WIDTH) store(down.data() + row * width + d, load(source + d) * factor);
+    }
+    std::fill(down.begin() + rows * width, down.end(), 0.0f);
+    for (int row = 0; row < columns; row += WIDTH)
+        for (int d = 0; d < width; d += WIDTH) {
+            Vector square[WIDTH];
+            for (int i = 0; i < WIDTH; i++) square[i] = load(down.data() + (row + i) * width + d);
+            transpose(square);
+            for (int i = 0; i < WIDTH; i++) store(across.data() + (d + i) * columns + row, square[i]);
         }
 }
 
+// Not by memcpy, which takes longer to find out how little there is to copy.
+inline void copy_row(const float* from, int width, float* to) {
+    for (int d = 0; d < width; d += WIDTH) store(to + d, load(from + d));
+}
+
 void gather(const float* from, int64_t step, const int32_t* path, int count, int width, float* to) {
-    for (int key = 0; key < count; key++) std::memcpy(to + key * width, from + path[key] * step, width * sizeof(float));
+    for (int key = 0; key < count; key++) copy_row(from + path[key] * step, width, to + key * width);
 }
 
 void scatter_add(const float* from, const int32_t* path, int count, int width, float* to, int64_t step) {

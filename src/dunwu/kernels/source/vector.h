@@ -47,6 +47,36 @@ inline float sum(Vector value) {
     return (total[0] + total[2]) + (total[1] + total[3]);
 }
 
+// Numbers of `a` (lanes 0 to WIDTH - 1) and of `b` (from WIDTH on) by their lanes.
+inline Vector shuffle(Vector a, Vector b, IntVector lanes) {
+#if defined(__clang__)
+    Vector mixed = {};
+    for (int lane = 0; lane < WIDTH; lane++) mixed[lane] = (lanes[lane] < WIDTH ? a : b)[lanes[lane] % WIDTH];
+    return mixed;
+#else
+    return __builtin_shuffle(a, b, lanes);
+#endif
+}
+
+// Turn a square of WIDTH rows: squares of SPAN lanes off the diagonal change places, then those of twice as many.
+template <int SPAN = 1>
+inline void transpose(Vector* rows) {
+    if constexpr (SPAN < WIDTH) {
+        IntVector upper = {}, lower = {};
+        for (int lane = 0; lane < WIDTH; lane++) {
+            upper[lane] = lane & SPAN ? lane - SPAN + WIDTH : lane;
+            lower[lane] = lane & SPAN ? lane + WIDTH : lane + SPAN;
+        }
+        for (int row = 0; row < WIDTH; row++) {
+            if (row & SPAN) continue;
+            const Vector above = rows[row], below = rows[row + SPAN];
+            rows[row] = shuffle(above, below, upper);
+            rows[row + SPAN] = shuffle(above, below, lower);
+        }
+        transpose<2 * SPAN>(rows);
+    }
+}
+
 // Sums of neighbours, those of `a` and then those of `b`: of numbers in each quarter by itself (QUARTERS false), or of whole
 // quarters of four numbers. Within a quarter the processor turns numbers in one step, across them it takes several.
 template <bool QUARTERS>
@@ -57,14 +87,7 @@ inline Vector add_neighbours(Vector a, Vector b) {
                                   : lane / 4 * 4 + lane % 2 * 2 + lane % 4 / 2 * WIDTH;
         even[lane] = pair, odd[lane] = pair + (QUARTERS ? 4 : 1);
     }
-#if defined(__clang__)
-    Vector sums = {};
-    for (int lane = 0; lane < WIDTH; lane++)
-        sums[lane] = (even[lane] < WIDTH ? a : b)[even[lane] % WIDTH] + (odd[lane] < WIDTH ? a : b)[odd[lane] % WIDTH];
-    return sums;
-#else
-    return __builtin_shuffle(a, b, even) + __builtin_shuffle(a, b, odd);
-#endif
+    return shuffle(a, b, even) + shuffle(a, b, odd);
 }
 
 // The sums of COUNT vectors, one after the other; of WIDTH vectors they fill the result.
