@@ -3,48 +3,60 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, NamedTuple
 
 from dunwu.config.nesting import DEEPEST, is_too_deep
 from dunwu.config.overrides import Tree
 from dunwu.config.packaged import find_packaged_recipe, hint_recipes, name_file
 from dunwu.config.paths import absolute, resolve_paths
 from dunwu.config.schema.renames import upgrade_recipe
-from dunwu.config.shared_tasks import drop_unused_tasks
 from dunwu.errors import UserError
 
+LONGEST: Final = 16
+"""Recipes, each of which extends the next."""
 
-def read_recipe_file(path: Path) -> Tree:
+
+class RecipeFile(NamedTuple):
+    """What a recipe's file holds, with the recipe that it extends."""
+
+    tree: Tree
+    inherited: frozenset[str]
+    """Shared tasks that come from the extended recipe alone: stages need not name them."""
+
+
+def read_recipe_file(path: Path) -> RecipeFile:
     """Read a recipe's tables, with those of the recipe that it extends.
 
     Args:
         path: the TOML file, or a run's recipe.json.
 
     Raises:
-        UserError: a file cannot be read, is no TOML, is nested too deep, or extends itself.
+        UserError: a file cannot be read, is no TOML, is nested too deep, or extends itself or too many.
     """
     return _read_whole(path, ())
 
 
-def _read_whole(path: Path, inner: Sequence[Path]) -> Tree:
+def _read_whole(path: Path, inner: Sequence[Path]) -> RecipeFile:
     """Read a file and what it extends; ``inner`` are the files that extend this one."""
-    if any(path.samefile(other) for other in inner):
+    if any(os.path.realpath(path) == os.path.realpath(other) for other in inner):
         raise UserError("the recipe extends itself", file=name_file(inner[-1]), field=EXTENDS)
+    if len(inner) > LONGEST:
+        raise UserError(f"more than {LONGEST} recipes extend each other", file=name_file(inner[0]), field=EXTENDS)
     tree = _read(path)
     check_depth(tree, path)
     extended = tree.pop(EXTENDS, None)
     resolve_paths(tree, path.absolute().parent)
     if extended is None:
-        return tree
-    below = _read_whole(_find_extended(extended, path), (*inner, path))
+        return RecipeFile(tree, frozenset())
+    below, _ = _read_whole(_find_extended(extended, path), (*inner, path))
     below.pop("name", None)  # runs of two recipes are not to share a folder
-    merged, own, theirs = _merge(below, tree), tree.get("tasks", {}), below.get("tasks", {})
-    if isinstance(own, dict) and isinstance(theirs, dict):
-        drop_unused_tasks(merged, theirs.keys() - own.keys())
-    return merged
+    own, theirs = (tables.get("tasks") for tables in (tree, below))
+    inherited = frozenset(theirs if isinstance(theirs, dict) else ()) - frozenset(own if isinstance(own, dict) else ())
+    return RecipeFile(_merge(below, tree), inherited)
 
 
 EXTENDS = "extends"
@@ -52,10 +64,10 @@ EXTENDS = "extends"
 
 def _find_extended(extended: Any, path: Path) -> Path:
     """Find the file that ``extends`` names: relative to the file that says so, or by the name of a packaged recipe."""
-    if not isinstance(extended, str):
+    if not isinstance(extended, str) or not extended:
         raise UserError("must be the file or the name of a recipe", file=name_file(path), field=EXTENDS)
     near = Path(absolute(extended, path.absolute().parent))
-    file = near if near.is_file() else find_packaged_recipe(extended)
+    file = near if os.path.isfile(near) else find_packaged_recipe(extended)  # a Path raises where a name is too long
     if file is None:
         text = f"no such file, and no recipe of this name; {hint_recipes(extended)}"
         raise UserError(f"{extended}: {text}", file=name_file(path), field=EXTENDS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, time
 from pathlib import Path
@@ -39,16 +39,20 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
         UserError: the file cannot be read or is no TOML; a field is unknown, missing, of the wrong type, out of range,
             or does not fit the others. The line names the file (or the override) and the field.
     """
-    return validate_recipe(read_recipe_file(path), overrides, path)
+    tree, inherited = read_recipe_file(path)
+    return validate_recipe(tree, overrides, path, inherited)
 
 
-def validate_recipe(tree: Tree, overrides: Sequence[str] = (), path: Path | None = None) -> Recipe:
+def validate_recipe(
+    tree: Tree, overrides: Sequence[str] = (), path: Path | None = None, inherited: Collection[str] = ()
+) -> Recipe:
     """Validate and check a recipe's tables.
 
     Args:
         tree: The tables; changed in place.
         overrides: As for ``load_recipe``.
         path: The file that they come from, for errors.
+        inherited: Shared tasks of a recipe that it extends.
 
     Raises:
         UserError: as ``load_recipe``.
@@ -60,7 +64,7 @@ def validate_recipe(tree: Tree, overrides: Sequence[str] = (), path: Path | None
         check_depth(tree, override.place)
     resolve_paths(tree, Path.cwd())
     homes: dict[str, str] = {}
-    if issues := [*_dates(tree), *share_tasks(tree, homes)]:
+    if issues := [*_dates(tree), *share_tasks(tree, inherited, homes)]:
         raise _user_error(issues, path, parsed)
     try:
         recipe = Recipe.model_validate_json(_write_json(tree, path), strict=True)

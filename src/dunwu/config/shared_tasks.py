@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from dunwu.config.issues import Issue
@@ -11,8 +11,14 @@ from dunwu.config.overrides import Tree
 from dunwu.errors import did_you_mean
 
 
-def share_tasks(tree: Tree, homes: dict[str, str]) -> Iterator[Issue]:
-    """Put the recipe's own ``[tasks.NAME]`` where stages name them, in place; note in ``homes`` which stands where."""
+def share_tasks(tree: Tree, inherited: Collection[str], homes: dict[str, str]) -> Iterator[Issue]:
+    """Put the recipe's ``[tasks.NAME]`` where stages name them, in place, and find what is wrong with that.
+
+    Args:
+        tree: The recipe's tables.
+        inherited: Tasks of an extended recipe: nobody need name them.
+        homes: Filled with the place of each copy and where it is written.
+    """
     shared, used = tree.pop("tasks", {}), set[str]()
     if not isinstance(shared, dict):
         yield Issue("tasks", "must be tables, [tasks.NAME]")
@@ -27,20 +33,8 @@ def share_tasks(tree: Tree, homes: dict[str, str]) -> Iterator[Issue]:
             known = ", ".join(shared) or "none"
             text = f"no task of this recipe is called {name!r} (known here: {known}){did_you_mean(name, shared)}"
             yield Issue(place, f"{text}; a task is a table, or the name of one under [tasks]")
-    for name in shared.keys() - used:
+    for name in shared.keys() - used - set(inherited):
         yield Issue(f"tasks.{name}", "no stage names it")
-
-
-def drop_unused_tasks(tree: Tree, names: Iterable[str]) -> None:
-    """Take those of some shared tasks out, in place, that no stage names.
-
-    Args:
-        tree: A recipe's tables.
-        names: Of tasks that another recipe brought along: nobody can be told to take them out.
-    """
-    used = {holder[key] for holder, key, _ in _find_places(tree)}
-    for name in set(names) - used:
-        tree["tasks"].pop(name, None)
 
 
 def _find_places(tree: Tree) -> Iterator[tuple[Any, Any, str]]:

@@ -7,7 +7,6 @@ which formula it is; tests hold it to the same in double precision.
 from __future__ import annotations
 
 import ctypes
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -198,7 +197,7 @@ def attend_backward(
     """
     grad_qkv = torch.empty_like(qkv_NC)
     blocks = tree.cut(heads.queries // heads.keys)
-    shares = count_threads() // math.gcd(count_threads(), heads.keys)  # with them every thread has as much to do
+    shares = _count_shares(count_threads(), heads.keys)
     values = (heads.queries + heads.keys) * heads.width
     _call(
         "dunwu_attend_backward",
@@ -313,8 +312,8 @@ def decode(
 class PackedMatrix:
     """A matrix [C, H] as ``multiply`` reads it: panels of several rows, turned, so that each is read in one go.
 
-    It is faster than torch's product, most of all where a matrix is packed once and few rows stand on the left: torch
-    packs it at every product.
+    Torch packs a matrix at every product. So this one is faster where it is packed once for several products, most of
+    all with few rows on the left, and a little where a thousand rows make up for the packing.
 
     Args:
         rows: C.
@@ -359,6 +358,17 @@ class PackedMatrix:
 
     def _multiply_into(self, out_NC: Tensor, x_NH: Tensor, bias_C: Tensor | None, *, add: bool) -> None:
         _call("dunwu_multiply", x_NH, self.panels, bias_C, out_NC, len(x_NH), *self.shape, int(add))
+
+
+def _count_shares(threads: int, keys: int) -> int:
+    """Count the parts of a head's blocks that keep most threads at work; each part has sums of its own in memory."""
+    least = -(-threads // keys)
+
+    def idle(shares: int) -> float:
+        tasks = shares * keys
+        return -(-tasks // threads) * threads / tasks
+
+    return min(range(least, 2 * least + 1), key=idle)
 
 
 def _zeros(like: Tensor | None) -> Tensor | None:

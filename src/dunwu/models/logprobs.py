@@ -1,7 +1,7 @@
 """Token log-probabilities and entropies, a chunk of logits at a time: the B x T x V logits never exist.
 
-Only those of small vocabularies or batches are kept from forward to backward, up to ``KEPT_LOGITS_BYTES``: that saves
-one of the head's four products.
+On a CPU whole chunks of them are kept from forward to backward, up to ``KEPT_LOGITS_BYTES``: that saves one of the
+head's four products.
 
 B sequences of T tokens, padded on the right; H hidden size, V vocabulary; N scored slots, C of them in a chunk. Slot t
 describes token t given the tokens before it, so it is read from the hidden state at t - 1: the shift is made here and
@@ -23,6 +23,9 @@ from dunwu.kernels import operations as kernels
 from dunwu.kernels.library import load_kernels
 from dunwu.models import packing
 from dunwu.models.flops import KEPT_LOGITS_BYTES
+
+PACKED_FROM = 1024
+"""Slots from which on it pays to pack the head."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +52,15 @@ def compute_token_logprobs(
         mask_BT: the slots wanted. Slot 0 has no tokens before it and is 0 in any case.
         temperature: the sampler's.
         chunk: scored slots whose logits exist at once; the peak are two such blocks of chunk x V numbers, and
-            ``KEPT_LOGITS_BYTES``.
+            ``KEPT_LOGITS_BYTES``, and the head's weight once more.
     """
     batch, length = token_ids_BT.shape
     # Row and column of every wanted slot; what predicts it is the state one column to the left.
     rows_N, columns_N = mask_BT[:, 1:].nonzero(as_tuple=True)
     hidden_NH = compute_states_before(model, token_ids_BT, mask_BT, rows_N, columns_N)
-    head, targets_N = Head.from_model(model).pack(), token_ids_BT[rows_N, columns_N + 1]
+    head, targets_N = Head.from_model(model), token_ids_BT[rows_N, columns_N + 1]
+    if len(targets_N) >= PACKED_FROM:
+        head = head.pack()
     values_N, entropy_N = _ChunkedLogprobs.apply(  # type: ignore[no-untyped-call]
         hidden_NH, head.weight, head.bias, targets_N, head, temperature, chunk, torch.is_grad_enabled()
     )

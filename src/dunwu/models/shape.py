@@ -36,6 +36,12 @@ class ModelShape:
     max_positions: int
 
     @property
+    def has_tied_output(self) -> bool:
+        """Whether the output is the embedding: beside the blocks' matrices there is hardly more than one of them."""
+        blocks = self.layers * sum(rows * columns for rows, columns in self.linear_layers)
+        return self.parameters - blocks < 1.5 * self.vocabulary * self.hidden
+
+    @property
     def linear_layers(self) -> tuple[tuple[int, int], ...]:
         """Rows and columns of one block's matrices, of attention and of the gated MLP."""
         keys = self.kv_values // (2 * self.layers)

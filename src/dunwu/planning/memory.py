@@ -78,8 +78,8 @@ def estimate_rl_memory(
                              output once more, packed
         kv_cache             max_sequences x context x kv_values x b, for whole prompts and answers
         logits               3 x logprob_chunk x vocabulary x 4 (logits, softmax, gradient, in fp32); on a CPU also
-                             what is kept from forward to backward, ``KEPT_LOGITS_BYTES`` at most; with the kernels
-                             also the output, packed
+                             whole chunks that are kept from forward to backward, ``KEPT_LOGITS_BYTES`` at most;
+                             with the kernels also the output, packed
         activations          see ``_activations``; on a GPU for tokens_per_microbatch tokens (at least one sequence), on
                              a CPU for those of them that are left when common beginnings are computed once
         process              on a CPU ``PROCESS``; on a GPU it is not in the device's memory
@@ -115,14 +115,15 @@ def _longest_microbatch(stage: RLStage, context: int) -> int:
 
 def _logits(stage: RLStage | DataStage, shape: ModelShape, hardware: HardwareSpec, tokens: int) -> int:
     row = shape.vocabulary * BYTES["float32"]
-    kept = min(tokens * row, KEPT_LOGITS_BYTES) if hardware.device == "cpu" else 0
+    fits = hardware.device == "cpu" and stage.update.logprob_chunk * row <= KEPT_LOGITS_BYTES
+    kept = min(tokens * row, KEPT_LOGITS_BYTES) if fits else 0
     packed = shape.hidden * row if _is_fused(hardware, BYTES[stage.model.dtype]) else 0
     return 3 * stage.update.logprob_chunk * row + kept + packed
 
 
 def _engine(shape: ModelShape, size: int, hardware: HardwareSpec) -> int:
-    tied = shape.active == shape.parameters and _is_fused(hardware, size)
-    return (shape.parameters + (shape.vocabulary * shape.hidden if tied else 0)) * size
+    twice = shape.has_tied_output and _is_fused(hardware, size)
+    return (shape.parameters + (shape.vocabulary * shape.hidden if twice else 0)) * size
 
 
 def _is_fused(hardware: HardwareSpec, size: int) -> bool:

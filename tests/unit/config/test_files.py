@@ -1,4 +1,4 @@
-"""Recipes that extend others: what is merged, what replaces, and which file an error names."""
+"""Recipes that extend others: what is merged, what replaces, and what is wrong with them."""
 
 from __future__ import annotations
 
@@ -77,9 +77,9 @@ def test_a_path_is_relative_to_the_file_that_has_it(folder: Path) -> None:
 def test_extending_goes_on_and_knows_packaged_recipes(folder: Path) -> None:
     (folder / "between.toml").write_text('name = "between"\nextends = "nano/r1-zero"\n[stages.zero]\nsteps = 32\n')
     stage = load(folder, 'name = "mine"\nextends = "between.toml"\n[stages.zero.optimizer]\nlr = 1e-5\n')
-    shipped = load_recipe(folder / "between.toml", ["stages.zero.steps=640", "stages.zero.optimizer.lr=1e-5"])
+    shipped = load_recipe(folder / "between.toml", ["stages.zero.optimizer.lr=1e-5"])
     assert stage.steps == 32
-    assert stage.optimizer == shipped.stages["zero"].optimizer  # type: ignore[union-attr]
+    assert stage == shipped.stages["zero"]
     assert stage.optimizer.lr == 1e-5
 
 
@@ -91,6 +91,10 @@ def test_shared_tasks_are_merged_and_those_that_nobody_names_any_more_are_gone(f
     stage = load(folder, f"{head}[tasks.three]\nlevels = [4]\n[stages.zero]\ntasks = ['three']\n")
     (task,) = stage.tasks
     assert (task.task, task.levels, task.held_out) == ("countdown", (4,), 0.1)
+    again = load(
+        folder, f"{head}[stages.zero]\ntasks = ['three']\n", "stages.zero.tasks.0=four", "tasks.four.held_out=0.2"
+    )
+    assert [(task.task, task.held_out) for task in again.tasks] == [("bases", 0.2)]
     with pytest.raises(UserError, match=r"mine.toml: tasks.own: no stage names it"):
         load(folder, f"{head}[tasks.own]\ntask = 'bases'\n")
 
@@ -99,6 +103,8 @@ def test_shared_tasks_are_merged_and_those_that_nobody_names_any_more_are_gone(f
     ("text", "told"),
     [
         ('extends = "far/base.toml"', "mine.toml: name: is missing"),
+        ('name = "mine"\nextends = ""', "mine.toml: extends: must be the file or the name of a recipe"),
+        (f'name = "mine"\nextends = "{300 * "a"}"', "no such file, and no recipe of this name"),
         ('name = "mine"\nextends = 3', "mine.toml: extends: must be the file or the name of a recipe"),
         ('name = "mine"\nextends = "mine.toml"', "mine.toml: extends: the recipe extends itself"),
         ('name = "mine"\nextends = "far/../mine.toml"', "mine.toml: extends: the recipe extends itself"),
@@ -119,6 +125,13 @@ def test_what_is_wrong_is_told_with_its_place(folder: Path, text: str, told: str
     with pytest.raises(UserError) as caught:
         load(folder, text)
     assert told in str(caught.value)
+
+
+def test_a_long_row_of_recipes_has_an_end(folder: Path) -> None:
+    for number in range(40):
+        (folder / f"{number}.toml").write_text(f'name = "x"\nextends = "{number + 1}.toml"\n')
+    with pytest.raises(UserError, match=r"mine.toml: extends: more than 16 recipes extend each other"):
+        load(folder, 'name = "mine"\nextends = "0.toml"\n')
 
 
 def test_two_recipes_that_extend_each_other_are_refused(folder: Path) -> None:

@@ -90,6 +90,12 @@ def test_evaluation_while_training_is_counted(write: Write) -> None:
 
 def test_shapes_are_those_of_the_models_themselves(tmp_path: Path) -> None:
     assert shape_from_config(QWEN2) == PUBLISHED["Qwen/Qwen2.5-0.5B"]
+    tied = {name.rpartition("-")[2] for name, shape in PUBLISHED.items() if shape.has_tied_output}
+    assert {"0.5B", "1.5B"} <= tied
+    assert "7B" not in tied
+    untied = shape_from_config(QWEN2 | {"tie_word_embeddings": False})
+    assert untied is not None
+    assert not untied.has_tied_output
     llama = {**QWEN2, "model_type": "llama", "tie_word_embeddings": False, "num_key_value_heads": 14}
     shape = shape_from_config(llama)
     layer = 4 * 896 * 896 + 3 * 896 * 4864 + 2 * 896
@@ -168,7 +174,7 @@ def test_memory_by_hand(write: Write, tmp_path: Path) -> None:
             "reward_models": 0,
             "engine": weights / GIB,
             "kv_cache": 32 * (64 + 96) * 24 * 2 * 128 * 2 / GIB,
-            "logits": (3 * 2048 * 151936 * 4 + 2**28) / GIB,  # those of 960 tokens would be 583 MB: a part is kept
+            "logits": 3 * 2048 * 151936 * 4 / GIB,  # a chunk is larger than what may be kept
             # Six answers of other groups fit into 1,000 tokens: 6 x (64 + 96).
             "activations": 960 * 24 * layer * 2 / GIB,
             "process": 0.5,
@@ -196,6 +202,14 @@ def test_a_fused_layer_keeps_less(write: Write, tmp_path: Path) -> None:
     kept = 2 * 896 + 2 * 896 + 2 * 128 + 2 * 4864
     joined = 896 * (896 + 2 * 128 + 2 * 4864)
     assert memory.activations == (960 * (24 * kept + whole) + 24 * joined) * 4
+    # A tied output lies twice in the engine; to train it is packed once more. Chunks of 16 tokens may be kept.
+    matrix = 151_936 * 896 * 4
+    assert memory.engine == 494_032_768 * 4 + matrix
+    assert memory.logits == 3 * 1024 * 151_936 * 4 + matrix
+    small = [*overrides, limit, "stages.zero.update.logprob_chunk=16"]
+    memory = make_plan(load_recipe(write(), small)).stages[1].memory
+    assert memory is not None
+    assert memory.logits == 3 * 16 * 151_936 * 4 + matrix + 2**28
 
 
 def test_memory_follows_the_recipe(write: Write, tmp_path: Path) -> None:

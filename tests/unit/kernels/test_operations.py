@@ -321,3 +321,8 @@ def test_products_with_a_packed_matrix(rows: int, columns: int, depth: int, bias
     # No row's bits depend on its company.
     for first, last in ((0, 1), (rows // 2, rows), (max(0, rows - 2), rows)):
         assert torch.equal(matrix.multiply(x[first:last], offset if bias else None), product[first:last])
+
+
+@pytest.mark.parametrize(("threads", "keys", "shares"), [(1, 3, 1), (2, 2, 1), (2, 3, 2), (16, 3, 10), (64, 2, 32)])
+def test_parts_of_a_backward_keep_threads_at_work(threads: int, keys: int, shares: int) -> None:
+    assert kernels._count_shares(threads, keys) == shares

@@ -31,6 +31,7 @@ from transformers import (
 )
 
 from dunwu.errors import UserError
+from dunwu.kernels.library import load_kernels
 from dunwu.models import logprobs
 from dunwu.models.agreement import check_head
 from dunwu.models.logprobs import Head, compute_token_logprobs
@@ -47,6 +48,7 @@ FAMILIES = {
     "gpt2": lambda: GPT2LMHeadModel(GPT2Config(vocab_size=50, n_embd=32, n_layer=2, n_head=4, n_positions=64)),
 }
 LENGTHS = (9, 14, 4, 14, 2)
+needs_kernels = pytest.mark.skipif(load_kernels() is None, reason="no kernels are built here")
 
 
 def make(family: str) -> Any:
@@ -125,6 +127,7 @@ def test_the_chunk_does_not_matter(chunk: int) -> None:
     torch.testing.assert_close(one.entropy, other.entropy, rtol=1e-6, atol=1e-6)
 
 
+@needs_kernels
 @pytest.mark.parametrize("family", ["qwen2", "gemma2, soft-capped"])
 def test_kept_logits_change_no_bit(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """All, two chunks of six, or none stay from forward to backward; a second backward makes them again."""
@@ -140,6 +143,7 @@ def test_kept_logits_change_no_bit(family: str, monkeypatch: pytest.MonkeyPatch)
     assert all(torch.equal(one, first) for grads in found[1:] for one, first in zip(grads, found[0], strict=True))
 
 
+@needs_kernels
 @pytest.mark.parametrize(("learns", "most"), [(False, 2), (True, 7)])
 def test_logits_are_kept_where_gradients_are_wanted(learns: bool, most: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of 34 slots in chunks of 5; torch says inside a function that gradients are needed even where they are not."""
