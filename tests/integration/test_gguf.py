@@ -17,6 +17,7 @@ from dunwu.config.loader import validate_recipe
 from dunwu.config.packaged import PACKAGED_FILES
 from dunwu.config.schema import RLStage
 from dunwu.errors import UserError
+from dunwu.models import packing
 from dunwu.models.gguf.cache import hash_gguf
 from dunwu.models.gguf.source import find_gguf
 from dunwu.models.load import load_policy
@@ -158,3 +159,4 @@ def test_smollm2_reads_english_and_answers(tmp_path: Path, monkeypatch: pytest.M
     assert (policy.eos_ids, policy.tokenizer.decode([policy.pad_id])) == ((2,), "<|im_end|>")
     digits = [policy.tokenizer.decode([token]) for token in policy.tokenizer.encode("12 + 345")]
     assert digits == ["1", "2", " +", " ", "3", "4", "5"]
+    assert packing.enable(policy.model), "its states are large: what rounding parts them by must not look like a fault"

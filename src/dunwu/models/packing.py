@@ -224,7 +224,8 @@ def enable(model: Any) -> bool:
         model.set_attn_implementation(ATTENTION)
         packing = pack(token_ids, torch.tensor([5, 5]))
         ours = compute_states(model, packing)[packing.nodes]
-    rounding = 1e-4 if expected.dtype == torch.float32 else 0.02
+    # SmolLM2 has states of 44: thirty layers of sums in another order part them by 1.1e-4 of that.
+    rounding = 1e-3 if expected.dtype == torch.float32 else 0.02
     same = torch.allclose(ours, expected, rtol=0.0, atol=rounding * float(expected.abs().max()))
     if not same:
         model.set_attn_implementation("sdpa")
