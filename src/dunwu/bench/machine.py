@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from dunwu.kernels.library import load_kernels
-from dunwu.kernels.operations import PackedMatrix
+from dunwu.kernels.products import PackedMatrix
 
 ROWS, WIDTH, TRIES = 4096, 512, 30
 TRAINED_ROWS, SHAPE_TRIES = 1024, 5

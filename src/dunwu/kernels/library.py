@@ -12,7 +12,9 @@ from functools import lru_cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
+import numpy as np
 import torch  # first of all: torch's OpenMP is the one that the kernels shall share
+from torch import Tensor
 
 from dunwu.kernels.sources import hash_sources, list_sources
 from dunwu.machine import read_cpu_flags
@@ -29,7 +31,7 @@ INSTRUCTION_SETS = {
 _LETTERS = {"p": ctypes.c_void_p, "i": ctypes.c_int, "l": ctypes.c_int64, "f": ctypes.c_float}
 SIGNATURES = {
     "dunwu_rms_norm": "ppppllf",
-    "dunwu_rms_norm_backward": "ppppppplli",
+    "dunwu_rms_norm_backward": "pppppplli",
     "dunwu_rotate": "plpppppfpliii",
     "dunwu_rotate_backward": "pplpppppfppliiii",
     "dunwu_swiglu": "ppll",
@@ -102,6 +104,29 @@ def vector_width() -> int:
     """Return how many numbers the loaded kernels work on at once: widths must be multiples of it."""
     library = load_kernels()
     return 1 if library is None else int(library.dunwu_vector_width())
+
+
+def panel_width() -> int:
+    """Return how many rows of a matrix make a panel of a packed one."""
+    return int(_require().dunwu_panel_width())
+
+
+def call_kernel(name: str, *arguments: Tensor | np.ndarray | float | None) -> None:
+    """Call a kernel: tensors and arrays by their addresses."""
+    getattr(_require(), name)(*(_address(argument) for argument in arguments))
+
+
+def _require() -> ctypes.CDLL:
+    library = load_kernels()
+    assert library is not None, "no kernels: ask load_kernels first"
+    return library
+
+
+def _address(argument: Tensor | np.ndarray | float | None) -> float | None:
+    if isinstance(argument, Tensor):
+        assert argument.is_contiguous(), "a kernel reads numbers that lie side by side"
+        return argument.data_ptr()
+    return argument.ctypes.data if isinstance(argument, np.ndarray) else argument
 
 
 def count_threads() -> int:

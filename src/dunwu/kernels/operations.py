@@ -6,7 +6,6 @@ which formula it is; tests hold it to the same in double precision.
 
 from __future__ import annotations
 
-import ctypes
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +13,7 @@ import torch
 from jaxtyping import Float32, Float64, Int32, Int64
 from torch import Tensor
 
-from dunwu.kernels.library import count_threads, load_kernels
+from dunwu.kernels.library import call_kernel, count_threads
 
 BLOCK_ROWS = 64
 """Query rows that attention works on at once: what fits the nearest caches beside a tile of keys."""
@@ -92,7 +91,7 @@ def normalize(
         The result, and the inverse roots that ``normalize_backward`` needs.
     """
     out_NH, rms_N = torch.empty_like(x_NH), x_NH.new_empty(len(x_NH))
-    _call("dunwu_rms_norm", x_NH, weight_H, out_NH, rms_N, *x_NH.shape, epsilon)
+    call_kernel("dunwu_rms_norm", x_NH, weight_H, out_NH, rms_N, *x_NH.shape, epsilon)
     return out_NH, rms_N
 
 
@@ -114,8 +113,8 @@ def normalize_backward(
         total_NH: the gradient that x has from elsewhere; x's is added.
         total_H: likewise of the weight.
     """
-    arrays = (grad_NH, x_NH, weight_H, rms_N, total_NH, total_NH, total_H)
-    _call("dunwu_rms_norm_backward", *arrays, *x_NH.shape, count_threads())
+    arrays = (grad_NH, x_NH, weight_H, rms_N, total_NH, total_H)
+    call_kernel("dunwu_rms_norm_backward", *arrays, *x_NH.shape, count_threads())
 
 
 def rotate(
@@ -130,7 +129,9 @@ def rotate(
         norms: of the heads.
     """
     out = qkv_NC.new_empty(len(qkv_NC), (heads.queries + heads.keys) * heads.width)
-    _call("dunwu_rotate", qkv_NC, qkv_NC.shape[1], *_turning(positions, heads, norms), out, *_sizes(qkv_NC, heads))
+    call_kernel(
+        "dunwu_rotate", qkv_NC, qkv_NC.shape[1], *_turning(positions, heads, norms), out, *_sizes(qkv_NC, heads)
+    )
     return out
 
 
@@ -147,7 +148,7 @@ def rotate_backward(
         The gradients of the norms' weights.
     """
     grads = HeadNorms(query=_zeros(norms.query), key=_zeros(norms.key))
-    _call(
+    call_kernel(
         "dunwu_rotate_backward",
         grad_NC,
         qkv_NC,
@@ -178,7 +179,7 @@ def attend(
     tokens = len(qkv_NC)
     out, lse_NA = qkv_NC.new_empty(tokens, heads.queries * heads.width), qkv_NC.new_empty(tokens, heads.queries)
     blocks = tree.cut(heads.queries // heads.keys)
-    _call("dunwu_attend", *_attention(heads_NC, qkv_NC, tree, blocks, heads), out, lse_NA)
+    call_kernel("dunwu_attend", *_attention(heads_NC, qkv_NC, tree, blocks, heads), out, lse_NA)
     return out, lse_NA
 
 
@@ -199,7 +200,7 @@ def attend_backward(
     blocks = tree.cut(heads.queries // heads.keys)
     shares = _count_shares(count_threads(), heads.keys)
     values = (heads.queries + heads.keys) * heads.width
-    _call(
+    call_kernel(
         "dunwu_attend_backward",
         *_attention(heads_NC, qkv_NC, tree, blocks, heads),
         out_NC,
@@ -218,7 +219,7 @@ def gate(gate_up_NC: Float32[Tensor, "N 2F"]) -> Float32[Tensor, "N F"]:
     """Compute silu(gate) x up (Shazeer 2020)."""
     tokens, both = gate_up_NC.shape
     out_NF = gate_up_NC.new_empty(tokens, both // 2)
-    _call("dunwu_swiglu", gate_up_NC, out_NF, tokens, both // 2)
+    call_kernel("dunwu_swiglu", gate_up_NC, out_NF, tokens, both // 2)
     return out_NF
 
 
@@ -227,7 +228,7 @@ def gate_backward(
 ) -> tuple[Float32[Tensor, "N 2F"], Float32[Tensor, "N F"]]:
     """Compute the gradient of ``gate``, and its result once more."""
     grad_NC, out_NF = torch.empty_like(gate_up_NC), torch.empty_like(grad_NF)
-    _call("dunwu_swiglu_backward", grad_NF, gate_up_NC, grad_NC, out_NF, *grad_NF.shape)
+    call_kernel("dunwu_swiglu_backward", grad_NF, gate_up_NC, grad_NC, out_NF, *grad_NF.shape)
     return grad_NC, out_NF
 
 
@@ -240,7 +241,7 @@ def score(
         The log-probabilities, the entropies, and log of the sum of exp(logits / temperature).
     """
     results = logits_CV.new_empty(3, len(logits_CV))
-    _call("dunwu_score", logits_CV, targets_C, 1.0 / temperature, *results, *logits_CV.shape)
+    call_kernel("dunwu_score", logits_CV, targets_C, 1.0 / temperature, *results, *logits_CV.shape)
     values_C, entropy_C, normalizer_C = results
     return values_C, entropy_C, normalizer_C
 
@@ -261,7 +262,7 @@ def score_backward(
         normalizer_C: what ``score`` gave.
         grad_C: of each log-probability.
     """
-    _call("dunwu_score_backward", logits_CV, targets_C, 1.0 / temperature, normalizer_C, grad_C, *logits_CV.shape)
+    call_kernel("dunwu_score_backward", logits_CV, targets_C, 1.0 / temperature, normalizer_C, grad_C, *logits_CV.shape)
 
 
 def draw(
@@ -279,7 +280,7 @@ def draw(
     """
     tokens_B = torch.empty(len(logits_BV), dtype=torch.int64)
     logprobs_B = logits_BV.new_empty(len(logits_BV))
-    _call("dunwu_draw", logits_BV, uniforms_B, 1.0 / temperature, tokens_B, logprobs_B, *logits_BV.shape)
+    call_kernel("dunwu_draw", logits_BV, uniforms_B, 1.0 / temperature, tokens_B, logprobs_B, *logits_BV.shape)
     return tokens_B, logprobs_B
 
 
@@ -305,59 +306,8 @@ def decode(
     values = qkv_BC[:, (heads.queries + heads.keys) * heads.width :]
     assert len(shared_B2) >= len(out), "a row of its own for each, where nothing is shared"
     places = heads_BC, values.data_ptr(), qkv_BC.shape[1], positions_B, shared_B2, *cache, cache[0].shape[2]
-    _call("dunwu_decode", *places, len(out), heads.queries, heads.keys, heads.width, heads.scale, out)
+    call_kernel("dunwu_decode", *places, len(out), heads.queries, heads.keys, heads.width, heads.scale, out)
     return out
-
-
-class PackedMatrix:
-    """A matrix [C, H] as ``multiply`` reads it: panels of several rows, turned, so that each is read in one go.
-
-    Torch packs a matrix at every product. So this one is faster where it is packed once for several products, most of
-    all with few rows on the left, and a little where a thousand rows make up for the packing.
-
-    Args:
-        rows: C.
-        columns: H.
-    """
-
-    def __init__(self, rows: int, columns: int) -> None:
-        self.shape = rows, columns
-        width = int(_load().dunwu_panel_width())
-        self.panels = torch.empty(-(-rows // width), columns, width)
-        if rows % width:
-            self.panels[-1].zero_()
-
-    @classmethod
-    def pack(cls, matrix_CH: Float32[Tensor, "C H"]) -> PackedMatrix:
-        """Pack a matrix."""
-        packed = cls(*matrix_CH.shape)
-        packed.write(0, matrix_CH)
-        return packed
-
-    def write(self, first: int, rows_RH: Float32[Tensor, "R H"]) -> None:
-        """Write rows of the matrix from the row ``first`` on; they may be a transposed view."""
-        _call("dunwu_pack", rows_RH.data_ptr(), *rows_RH.stride(), self.panels, first, *rows_RH.shape)
-
-    def multiply(
-        self, x_NH: Float32[Tensor, "N H"], bias_C: Tensor | None = None, out_NC: Tensor | None = None
-    ) -> Float32[Tensor, "N C"]:
-        """Compute x matrix^T + bias. A row of the result does not depend on which rows stand beside it.
-
-        Args:
-            x_NH: Rows.
-            bias_C: Added to each.
-            out_NC: Where the result is written; None: in a new tensor.
-        """
-        out_NC = x_NH.new_empty(len(x_NH), self.shape[0]) if out_NC is None else out_NC
-        self._multiply_into(out_NC, x_NH, bias_C, add=False)
-        return out_NC
-
-    def add_to(self, out_NC: Float32[Tensor, "N C"], x_NH: Float32[Tensor, "N H"], bias_C: Tensor | None) -> None:
-        """Add x matrix^T + bias in place."""
-        self._multiply_into(out_NC, x_NH, bias_C, add=True)
-
-    def _multiply_into(self, out_NC: Tensor, x_NH: Tensor, bias_C: Tensor | None, *, add: bool) -> None:
-        _call("dunwu_multiply", x_NH, self.panels, bias_C, out_NC, len(x_NH), *self.shape, int(add))
 
 
 def _count_shares(threads: int, keys: int) -> int:
@@ -391,21 +341,3 @@ def _attention(
     places = heads_NC, heads_NC.shape[1], values.data_ptr(), qkv_NC.shape[1]
     shape = heads.queries, heads.keys, heads.width, heads.scale
     return *places, *tree.segments, tree.positions, blocks, len(blocks), *shape
-
-
-def _call(name: str, *arguments: Tensor | np.ndarray | float | None) -> None:
-    """Call a kernel: tensors and arrays by their addresses."""
-    getattr(_load(), name)(*(_address(argument) for argument in arguments))
-
-
-def _load() -> ctypes.CDLL:
-    library = load_kernels()
-    assert library is not None, "no kernels: ask load_kernels first"
-    return library
-
-
-def _address(argument: Tensor | np.ndarray | float | None) -> float | None:
-    if isinstance(argument, Tensor):
-        assert argument.is_contiguous(), "a kernel reads numbers that lie side by side"
-        return argument.data_ptr()
-    return argument.ctypes.data if isinstance(argument, np.ndarray) else argument

@@ -22,6 +22,7 @@ from torch.utils.checkpoint import checkpoint
 
 from dunwu.kernels import operations as kernels
 from dunwu.kernels.library import load_kernels, vector_width
+from dunwu.kernels.products import PackedMatrix
 from dunwu.models.adapters import NAME, is_adapted
 
 FAMILY = frozenset({"llama", "qwen2", "qwen3"})
@@ -135,12 +136,12 @@ class _Linear:
     """The matrices B, times alpha / rank, each in the columns of its own A."""
 
     @cached_property
-    def _packed(self) -> kernels.PackedMatrix:
-        return kernels.PackedMatrix.pack(self.weight)
+    def _packed(self) -> PackedMatrix:
+        return PackedMatrix.pack(self.weight)
 
     @cached_property
-    def _turned(self) -> kernels.PackedMatrix:
-        return kernels.PackedMatrix.pack(self.weight.T)
+    def _turned(self) -> PackedMatrix:
+        return PackedMatrix.pack(self.weight.T)
 
     def apply(self, x_NH: Tensor, out_NC: Tensor | None = None) -> Float[Tensor, "N C"]:
         """Compute what the layers give, in a place for it or a new tensor."""

@@ -21,6 +21,7 @@ from torch.nn.functional import embedding
 
 from dunwu.kernels import operations as kernels
 from dunwu.kernels.library import load_kernels
+from dunwu.kernels.products import PackedMatrix
 from dunwu.models import packing
 from dunwu.models.flops import KEPT_LOGITS_BYTES
 
@@ -104,7 +105,7 @@ class Head:
     bias: Float[Tensor, " V"] | None
     scale: float
     softcap: float | None
-    packed: kernels.PackedMatrix | None = None
+    packed: PackedMatrix | None = None
     """The weight once more, as the kernels multiply with it."""
 
     @classmethod
@@ -120,7 +121,7 @@ class Head:
         weight_VH = self.weight.detach()
         if weight_VH.dtype != torch.float32 or not _has_kernels(weight_VH):
             return self
-        return replace(self, packed=kernels.PackedMatrix.pack(weight_VH))
+        return replace(self, packed=PackedMatrix.pack(weight_VH))
 
     def logits(self, hidden_CH: Float[Tensor, "C H"]) -> Float32[Tensor, "C V"]:
         """Compute logits in single precision, before the temperature."""

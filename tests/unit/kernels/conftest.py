@@ -17,6 +17,6 @@ def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     if missing := library.INSTRUCTION_SETS[request.param] - read_cpu_flags():
         pytest.skip(f"this processor has no {', '.join(sorted(missing))}")
     opened = library.open_library(path)
-    monkeypatch.setattr(operations, "load_kernels", lambda: opened)
+    monkeypatch.setattr(library, "load_kernels", lambda: opened)
     name: str = request.param
     return name

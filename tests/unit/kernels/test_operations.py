@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from dunwu.kernels import operations as kernels
+from dunwu.kernels.products import PackedMatrix
 from dunwu.rollout.builtin.sampler import invert_cdf
 
 pytestmark = pytest.mark.usefixtures("kernels")
@@ -296,7 +297,7 @@ def test_a_row_reads_what_another_holds_too() -> None:
 
 
 def test_a_product_of_no_rows() -> None:
-    assert kernels.PackedMatrix(64, 16).multiply(numbers(0, 16)).shape == (0, 64)
+    assert PackedMatrix(64, 16).multiply(numbers(0, 16)).shape == (0, 64)
 
 
 @pytest.mark.parametrize("bias", [False, True])
@@ -305,14 +306,14 @@ def test_a_product_of_no_rows() -> None:
 )
 def test_products_with_a_packed_matrix(rows: int, columns: int, depth: int, bias: bool) -> None:
     x, weight, offset = numbers(rows, depth), numbers(columns, depth, seed=1), numbers(columns, seed=2)
-    matrix = kernels.PackedMatrix(columns, depth)
+    matrix = PackedMatrix(columns, depth)
     cut = columns // 3
     matrix.write(cut, weight[cut:])
     matrix.write(0, weight[:cut])
     expected = x.double() @ weight.double().T + (offset.double() if bias else 0.0)
     product = matrix.multiply(x, offset if bias else None)
     assert_close(product, expected)
-    turned = kernels.PackedMatrix.pack(weight.T.contiguous().T)
+    turned = PackedMatrix.pack(weight.T.contiguous().T)
     assert torch.equal(turned.multiply(x, offset if bias else None), product)
     residual = numbers(rows, columns, seed=3)
     total = residual.clone()

@@ -74,16 +74,16 @@ void dunwu_rms_norm(
     }
 }
 
-// grad_x = residual + the norm's gradient (grad_x may be residual); grad_weight is added to.
+// The norm's gradients are added to grad_x and grad_weight.
 void dunwu_rms_norm_backward(
-    const float* grad, const float* x, const float* weight, const float* rms, const float* residual, float* grad_x,
-    float* grad_weight, int64_t tokens, int64_t width, int threads) {
+    const float* grad, const float* x, const float* weight, const float* rms, float* grad_x, float* grad_weight,
+    int64_t tokens, int64_t width, int threads) {
     PartialSums sums(threads, width);
 #pragma omp parallel for schedule(static) num_threads(threads)
     for (int thread = 0; thread < threads; thread++)
         for (int64_t n = tokens * thread / threads; n < tokens * (thread + 1) / threads; n++)
             norm_backward(
-                grad + n * width, x + n * width, weight, rms[n], width, residual + n * width, grad_x + n * width,
+                grad + n * width, x + n * width, weight, rms[n], width, grad_x + n * width, grad_x + n * width,
                 sums.row(thread));
     sums.add_to(grad_weight);
 }

@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from dunwu.kernels import operations as kernels
+from dunwu.kernels.products import PackedMatrix
 from dunwu.models.attention import attend, find_visible, make_bias
 from dunwu.models.packing import pack
 from dunwu.models.weights import Place
@@ -53,7 +54,7 @@ class TorchLinear:
 class PackedLinear:
     """See ``Linear``."""
 
-    weight: kernels.PackedMatrix
+    weight: PackedMatrix
     bias: Tensor | None
 
     def apply(self, x: Float[Tensor, "M H"]) -> Float[Tensor, "M C"]:
@@ -314,7 +315,7 @@ class _PackedFusion(_Fusion):
 
     def linear(self, *prefixes: str) -> Linear:
         weights = [self._source[f"{prefix}weight"].detach() for prefix in prefixes]
-        matrix, first = kernels.PackedMatrix(sum(map(len, weights)), weights[0].shape[1]), 0
+        matrix, first = PackedMatrix(sum(map(len, weights)), weights[0].shape[1]), 0
         for weight in weights:
             place = PackedRows(matrix, first, (len(weight), weight.shape[1]), self._made.get(weight.data_ptr()))
             place.copy_(weight)
@@ -328,7 +329,7 @@ class _PackedFusion(_Fusion):
 class PackedRows:
     """Some rows of a packed matrix, and the same in a tensor where they lie twice. See ``weights.Place``."""
 
-    matrix: kernels.PackedMatrix
+    matrix: PackedMatrix
     first: int
     shape: tuple[int, ...]
     twin: Tensor | None
