@@ -16,6 +16,8 @@ from dunwu.config.paths import absolute, resolve_paths
 from dunwu.config.schema.renames import upgrade_recipe
 from dunwu.errors import UserError
 
+EXTENDS: Final = "extends"
+"""The field that names the extended recipe."""
 LONGEST: Final = 16
 """Recipes, each of which extends the next."""
 
@@ -57,9 +59,6 @@ def _read_whole(path: Path, inner: Sequence[Path]) -> RecipeFile:
     own, theirs = (tables.get("tasks") for tables in (tree, below))
     inherited = frozenset(theirs if isinstance(theirs, dict) else ()) - frozenset(own if isinstance(own, dict) else ())
     return RecipeFile(_merge(below, tree), inherited)
-
-
-EXTENDS = "extends"
 
 
 def _find_extended(extended: Any, path: Path) -> Path:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dunwu.config.schema import ModelSpec
 from dunwu.errors import UserError
 from dunwu.kernels.library import explain_absence
+from dunwu.models import packing
 from dunwu.models.agreement import WRITTEN, Reader, check_agreement, check_scorer, make_trainer_reader
 from dunwu.models.fused_layers import is_llama_like
 from dunwu.models.load import Policy, load_policy, load_scorer
@@ -80,7 +81,7 @@ def check_policy(policy: Policy, *, longest: int, learns: bool, generates: bool)
         generates: the built-in engine generates with it.
 
     Returns:
-        What could not be compared, in words.
+        What could not be compared, and what makes training slow, in words.
 
     Raises:
         UserError: see ``check_agreement``.
@@ -92,7 +93,11 @@ def check_policy(policy: Policy, *, longest: int, learns: bool, generates: bool)
         decoder = make_decoder(policy.model)
         readers["the engine"] = lambda rows: compute_forced_logprobs(decoder, rows, WRITTEN, policy.pad_id)
     longest = _bound(policy, longest)
-    return check_agreement(policy.model, readers, longest=longest, special_ids=_special_ids(policy))
+    notes = check_agreement(policy.model, readers, longest=longest, special_ids=_special_ids(policy))
+    if learns and is_llama_like(policy.model) and not packing.enable(policy.model):
+        name = policy.model.config.model_type
+        notes.append(f"attention over shared prompts differs from {name}'s own, which trains it: several times slower")
+    return notes
 
 
 def _bound(policy: Policy, longest: int) -> int:

@@ -58,6 +58,15 @@ def test_attention_with_a_mask_of_its_own_is_left_to_the_model() -> None:
     assert check_model(model, PAST, learns=True) == []
 
 
+def test_a_model_that_should_have_shared_prompts_and_has_not_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    compute = packing.compute_states
+    monkeypatch.setattr(packing, "compute_states", lambda model, tree: 1.1 * compute(model, tree))
+    (note,) = check("llama", PAST, learns=True)
+    assert note == "attention over shared prompts differs from llama's own, which trains it: several times slower"
+    assert check("gpt2", PAST, learns=True) == [], "nobody promised it"
+    assert check("llama", PAST, generates=True) == []
+
+
 @pytest.mark.parametrize("kind", ["bert-generation", "bert", "xlnet", "xlm", "electra"])
 def test_a_model_that_looks_ahead_is_refused(kind: str) -> None:
     says = rf"^from: {kind} is not causal: other tokens at the end change what stands before them by \d\S* nats$"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dunwu.kernels import library, operations
+from dunwu.kernels import library
 from dunwu.machine import read_cpu_flags
 
 

@@ -75,9 +75,11 @@ def plain(model: Any, token_ids: Tensor, temperature: float) -> tuple[Tensor, Te
     return values, entropy
 
 
+@pytest.mark.parametrize("packed_from", [1, 1024])
 @pytest.mark.parametrize("family", FAMILIES)
-def test_as_one_sequence_at_a_time(family: str) -> None:
+def test_as_one_sequence_at_a_time(family: str, packed_from: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """A padded batch in chunks gives the numbers, and the gradients of all weights, of single sequences in full."""
+    monkeypatch.setattr(logprobs, "PACKED_FROM", packed_from)
     model, (token_ids, mask) = make(family), batch()
     weights = torch.randn(mask.shape, generator=torch.Generator().manual_seed(2)) * mask
     check_head(model)
