@@ -22,6 +22,7 @@ from dunwu.machine import read_cpu_flags
 SWITCH = "DUNWU_KERNELS"
 """``off`` in the environment leaves the kernels unused."""
 INSTRUCTION_SETS = {
+    "avx512_bf16": {"avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512_bf16"},
     "avx512": {"avx512f", "avx512bw", "avx512vl", "avx512dq"},
     "avx2": {"avx2", "fma"},
     "baseline": set[str](),
@@ -44,6 +45,8 @@ SIGNATURES = {
     "dunwu_decode": "pplpppplliiifp",
     "dunwu_pack": "pllplll",
     "dunwu_multiply": "ppppllli",
+    "dunwu_pack_pairs": "pllplll",
+    "dunwu_multiply_pairs": "pllpppllli",
 }
 """Function -> the types of its arguments, as in source/*.cpp: p pointer, i int, l int64, f float."""
 

@@ -22,6 +22,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from dunwu.errors import UserError
 from dunwu.models import packing
+from dunwu.models.fused_layers import make_reference
 from dunwu.models.logprobs import Head, compute_token_logprobs
 from dunwu.models.scalar_head import score_sequences
 
@@ -73,11 +74,12 @@ def check_agreement(
     name = model.config.model_type
     with _refuse_failures(name):
         plain, skipped = make_probes(model, longest, special_ids)
-        logits = [model(input_ids=row[None], use_cache=False).logits[0, : PROMPTS[0]] for row in plain[0].rows[:2]]
+        own = make_reference(model)
+        logits = [own(input_ids=row[None], use_cache=False).logits[0, : PROMPTS[0]] for row in plain[0].rows[:2]]
         _check_causal(model, *(part.float().log_softmax(-1) for part in logits))
         check_head(model)
         for probe in plain:
-            expected = torch.stack([compute_plain_logprobs(model, row) for row in probe.rows])
+            expected = torch.stack([compute_plain_logprobs(own, row) for row in probe.rows])
             if not torch.isfinite(expected).all():
                 raise UserError(f"{name} gives log-probabilities that are no numbers", field="from")
             for way, read in readers.items():
@@ -109,11 +111,12 @@ def check_scorer(model: Any, *, longest: int, special_ids: Collection[int] = ())
     with _refuse_failures(name):
         plain, skipped = make_probes(model, longest, special_ids)
         packing.enable(model)
+        own = make_reference(model)
         for probe in plain:
-            states = [model.base_model(input_ids=row[None], use_cache=False).last_hidden_state[0] for row in probe.rows]
+            states = [own.base_model(input_ids=row[None], use_cache=False).last_hidden_state[0] for row in probe.rows]
             if probe is plain[0]:
-                _check_causal(model, *(model.score(state[: PROMPTS[0]]).float() for state in states[:2]))
-            expected = torch.stack([model.score(state[-1]) for state in states]).flatten().float()
+                _check_causal(model, *(own.score(state[: PROMPTS[0]]).float() for state in states[:2]))
+            expected = torch.stack([own.score(state[-1]) for state in states]).flatten().float()
             lengths = torch.tensor([len(row) for row in probe.rows], device=model.device)
             found = score_sequences(model, pad_sequence(list(probe.rows), batch_first=True), lengths)
             difference = _largest_difference(found, expected) / max(1.0, float(expected.abs().max()))

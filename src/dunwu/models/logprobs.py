@@ -21,12 +21,12 @@ from torch.nn.functional import embedding
 
 from dunwu.kernels import operations as kernels
 from dunwu.kernels.library import load_kernels
-from dunwu.kernels.products import PackedMatrix
 from dunwu.models import packing
 from dunwu.models.flops import KEPT_LOGITS_BYTES
+from dunwu.models.linear import TrainedLinear
 
 PACKED_FROM = 1024
-"""Slots from which on it pays to pack the head."""
+"""Slots from which on it pays to pack the head; in bfloat16 it always does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ def compute_token_logprobs(
     rows_N, columns_N = mask_BT[:, 1:].nonzero(as_tuple=True)
     hidden_NH = compute_states_before(model, token_ids_BT, mask_BT, rows_N, columns_N)
     head, targets_N = Head.from_model(model), token_ids_BT[rows_N, columns_N + 1]
-    if len(targets_N) >= PACKED_FROM:
+    if len(targets_N) >= PACKED_FROM or head.weight.dtype == torch.bfloat16:
         head = head.pack()
     values_N, entropy_N = _ChunkedLogprobs.apply(  # type: ignore[no-untyped-call]
         hidden_NH, head.weight, head.bias, targets_N, head, temperature, chunk, torch.is_grad_enabled()
@@ -105,8 +105,8 @@ class Head:
     bias: Float[Tensor, " V"] | None
     scale: float
     softcap: float | None
-    packed: PackedMatrix | None = None
-    """The weight once more, as the kernels multiply with it."""
+    linear: TrainedLinear | None = None
+    """Weight and bias once more, for the kernels' products."""
 
     @classmethod
     def from_model(cls, model: Any) -> Head:
@@ -118,17 +118,17 @@ class Head:
 
     def pack(self) -> Head:
         """Return the head with its weight packed, where the kernels can multiply."""
-        weight_VH = self.weight.detach()
-        if weight_VH.dtype != torch.float32 or not _has_kernels(weight_VH):
+        if self.weight.dtype not in (torch.float32, torch.bfloat16) or not _has_kernels(self.weight):
             return self
-        return replace(self, packed=PackedMatrix.pack(weight_VH))
+        bias_V = None if self.bias is None else self.bias.detach().float()
+        return replace(self, linear=TrainedLinear(self.weight.detach(), bias_V, None, None))
 
     def logits(self, hidden_CH: Float[Tensor, "C H"]) -> Float32[Tensor, "C V"]:
         """Compute logits in single precision, before the temperature."""
-        if self.packed is None:
+        if self.linear is None:
             logits_CV = torch.nn.functional.linear(hidden_CH, self.weight, self.bias).float()
         else:
-            logits_CV = self.packed.multiply(hidden_CH, self.bias)
+            logits_CV = self.linear.apply(hidden_CH.float())
         if self.scale != 1.0:
             logits_CV.mul_(self.scale)
         if self.softcap is not None:
@@ -177,8 +177,11 @@ class _ChunkedLogprobs(torch.autograd.Function):
         hidden_NH, weight_VH, bias_V, targets_N, normalizer_N = ctx.saved_tensors
         grad_N = grad_N.contiguous()
         grad_hidden_NH = torch.empty_like(hidden_NH)
-        grad_weight_VH = torch.zeros_like(weight_VH) if ctx.needs_input_grad[1] else None
-        grad_bias_V = torch.zeros_like(bias_V) if bias_V is not None else None
+        # Torch's products of single precision are as fast, and need no packed copy; those of bfloat16 are slow.
+        linear = ctx.head.linear if weight_VH.dtype == torch.bfloat16 else None
+        precise = torch.float32 if linear else None
+        grad_weight_VH = torch.zeros_like(weight_VH, dtype=precise) if ctx.needs_input_grad[1] else None
+        grad_bias_V = torch.zeros_like(bias_V, dtype=precise) if bias_V is not None else None
         for part in _chunks(len(hidden_NH), ctx.chunk):
             # Taken out, because it is overwritten: a second backward makes it again.
             kept_CV = ctx.kept.pop(part.start, None)
@@ -187,6 +190,10 @@ class _ChunkedLogprobs(torch.autograd.Function):
             grad_CV = _score_backward(logits_CV, targets_N[part], ctx.temperature, normalizer_N[part], grad_N[part])
             if not isinstance(slope, float) or slope != 1.0:
                 grad_CV.mul_(slope)
+            if linear is not None:
+                grad_hidden_NH[part] = linear.differentiate_input(grad_CV)
+                linear.add_gradients((grad_weight_VH, grad_bias_V, None, None), grad_CV, hidden_NH[part].float())
+                continue
             grad_CV = grad_CV.to(weight_VH.dtype)
             torch.mm(grad_CV, weight_VH, out=grad_hidden_NH[part])
             if grad_weight_VH is not None:

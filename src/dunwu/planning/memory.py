@@ -69,17 +69,17 @@ def estimate_rl_memory(
     adapter, which come to the weights:
 
         weights              N b, and A b
-        gradients            L b
-        optimizer            8 L (two fp32 moments; Muon keeps one); in bfloat16 8 L more (fp32 weights, gradients)
+        gradients            4 L
+        optimizer            8 L (two fp32 moments; Muon keeps one); in bfloat16 4 L more (fp32 weights)
         reference            N b, where kl_coefficient > 0; with an adapter A b, where it moves, for the base is there
         critic               as weights, gradients and optimizer, where there is a value network
         reward_models        N b of each of the ``judges``
         engine               N b, for each of the ``engines``, which have their own copies; with the kernels a tied
                              output once more, packed
-        kv_cache             max_sequences x context x kv_values x b, for whole prompts and answers
+        kv_cache             max_sequences x context x kv_values x b, for whole prompts and answers; b is 4 on a CPU
         logits               3 x logprob_chunk x vocabulary x 4 (logits, softmax, gradient, in fp32); on a CPU also
                              whole chunks that are kept from forward to backward, ``KEPT_LOGITS_BYTES`` at most;
-                             with the kernels also the output, packed
+                             with the kernels also the output, packed; in bfloat16 twice
         activations          see ``_activations``; on a GPU for tokens_per_microbatch tokens (at least one sequence), on
                              a CPU for those of them that are left when common beginnings are computed once
         process              on a CPU ``PROCESS``; on a GPU it is not in the device's memory
@@ -90,7 +90,7 @@ def estimate_rl_memory(
     on_cpu = hardware.device == "cpu"
     tokens = count_microbatch_tokens(stage, prompt, completion) if on_cpu else _longest_microbatch(stage, context)
     learning = _learning(shape, size, stage.adapter)
-    reference = learning.gradients if stage.reference_every or not stage.adapter else 0
+    reference = learning.gradients // BYTES["float32"] * size if stage.reference_every or not stage.adapter else 0
     return Memory(
         weights=learning.weights,
         gradients=learning.gradients,
@@ -99,10 +99,10 @@ def estimate_rl_memory(
         critic=sum(learning) if stage.value else 0,
         reward_models=sum(judge.parameters for judge in judges) * size,
         engine=_engine(shape, size, hardware) * engines,
-        kv_cache=stage.rollout.max_sequences * context * shape.kv_values * size,
+        kv_cache=stage.rollout.max_sequences * context * shape.kv_values * (BYTES["float32"] if on_cpu else size),
         logits=_logits(stage, shape, hardware, tokens),
         activations=_activations(
-            shape, tokens, size, checkpointing=stage.update.gradient_checkpointing, fused=_is_fused(hardware, size)
+            shape, tokens, size, checkpointing=stage.update.gradient_checkpointing, fused=_is_fused(hardware)
         ),
         process=PROCESS if on_cpu else 0,
         alternating=on_cpu,
@@ -117,21 +117,21 @@ def _logits(stage: RLStage | DataStage, shape: ModelShape, hardware: HardwareSpe
     row = shape.vocabulary * BYTES["float32"]
     fits = hardware.device == "cpu" and stage.update.logprob_chunk * row <= KEPT_LOGITS_BYTES
     kept = min(tokens * row, KEPT_LOGITS_BYTES) if fits else 0
-    packed = shape.hidden * row if _is_fused(hardware, BYTES[stage.model.dtype]) else 0
+    packed = shape.hidden * row if _is_fused(hardware) else 0
     return 3 * stage.update.logprob_chunk * row + kept + packed
 
 
 def _engine(shape: ModelShape, size: int, hardware: HardwareSpec) -> int:
-    twice = shape.has_tied_output and _is_fused(hardware, size)
+    twice = shape.has_tied_output and _is_fused(hardware)
     return (shape.parameters + (shape.vocabulary * shape.hidden if twice else 0)) * size
 
 
-def _is_fused(hardware: HardwareSpec, size: int) -> bool:
+def _is_fused(hardware: HardwareSpec) -> bool:
     """Tell whether a model of the Llama family has fused layers there, which the kernels make; they are taken as built.
 
     To look for them takes torch, which a plan does without.
     """
-    return hardware.device == "cpu" and size == BYTES["float32"]
+    return hardware.device == "cpu"
 
 
 def estimate_pretrain_memory(stage: PretrainStage, shape: ModelShape, hardware: HardwareSpec) -> Memory:
@@ -149,7 +149,7 @@ def estimate_pretrain_memory(stage: PretrainStage, shape: ModelShape, hardware: 
 def estimate_supervised_memory(stage: DataStage, shape: ModelShape, hardware: HardwareSpec) -> Memory:
     """Memory of supervised training: as ``rl_memory``, without reference, engine and cache."""
     size = BYTES[stage.model.dtype]
-    checkpointing, fused = stage.update.gradient_checkpointing, _is_fused(hardware, size)
+    checkpointing, fused = stage.update.gradient_checkpointing, _is_fused(hardware)
     return Memory(
         **_learning(shape, size, stage.adapter)._asdict(),
         logits=_logits(stage, shape, hardware, stage.update.tokens_per_microbatch),
@@ -179,14 +179,14 @@ def estimate_eval_memory(
     """
     size = BYTES[stage.model.dtype]
     weights = shape.parameters * size
-    context = stage.prompt.max_tokens + stage.max_new_tokens
+    context, on_cpu = stage.prompt.max_tokens + stage.max_new_tokens, hardware.device == "cpu"
     return Memory(
         weights=weights,
         reward_models=sum(judge.parameters for judge in judges) * size,
         engine=_engine(shape, size, hardware) * engines,
-        kv_cache=stage.max_sequences * context * shape.kv_values * size,
+        kv_cache=stage.max_sequences * context * shape.kv_values * (BYTES["float32"] if on_cpu else size),
         logits=stage.max_sequences * shape.vocabulary * 4,
-        process=PROCESS if hardware.device == "cpu" else 0,
+        process=PROCESS if on_cpu else 0,
     )
 
 
@@ -202,8 +202,9 @@ def _learning(shape: ModelShape, size: int, adapter: AdapterSpec | None = None) 
     """Count the bytes of a model whose weights have ``size`` bytes; see ``estimate_rl_memory``."""
     added = shape.count_adapter(adapter.rank) if adapter else 0
     learned = added if adapter else shape.parameters
-    moments = 8 if size == BYTES["float32"] else 16
-    return _Learning((shape.parameters + added) * size, learned * size, learned * moments)
+    single = BYTES["float32"]
+    masters = 0 if size == single else single
+    return _Learning((shape.parameters + added) * size, learned * single, learned * (2 * single + masters))
 
 
 def _activations(shape: ModelShape, tokens: int, size: int, *, checkpointing: bool, fused: bool = False) -> int:
@@ -213,7 +214,8 @@ def _activations(shape: ModelShape, tokens: int, size: int, *, checkpointing: bo
     attention-sized, its keys and values, and 4 MLP-sized (gate, up, activation, product). A fused layer
     (``models.fused_layers``) keeps 2 hidden-sized values, 2 attention-sized, its keys and values, 2 MLP-sized, and its
     matrices of queries, keys, values, gate and up joined; what it makes again in the backward, for one layer at a time,
-    is a layer of transformers. With checkpointing: one hidden-sized value for each layer, and one layer whole.
+    is a layer of transformers. Only the matrices are in the weights' type. With checkpointing: one hidden-sized value
+    for each layer, and one layer whole.
     """
     keys = shape.kv_values // shape.layers
     whole = 6 * shape.hidden + 2 * shape.attention + keys + 4 * shape.intermediate
@@ -222,5 +224,5 @@ def _activations(shape: ModelShape, tokens: int, size: int, *, checkpointing: bo
     kept = 2 * shape.hidden + 2 * shape.attention + keys + 2 * shape.intermediate
     joined = shape.hidden * (shape.attention + keys + 2 * shape.intermediate)
     if checkpointing:
-        return (tokens * (shape.layers * shape.hidden + kept + whole) + joined) * size
-    return (tokens * (shape.layers * kept + whole) + shape.layers * joined) * size
+        return tokens * (shape.layers * shape.hidden + kept + whole) * BYTES["float32"] + joined * size
+    return tokens * (shape.layers * kept + whole) * BYTES["float32"] + shape.layers * joined * size

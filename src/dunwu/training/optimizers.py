@@ -20,7 +20,8 @@ class Optimizer:
     """Updates the trainable parameters of a model.
 
     Weights of less than single precision have a single-precision master copy that is updated in their place: at RL's
-    learning rates a step is far smaller than the spacing of bfloat16 numbers, and would be lost.
+    learning rates a step is far smaller than the spacing of bfloat16 numbers, and would be lost. Their gradients are
+    summed over microbatches in single precision too.
 
     Weight decay falls on matrices alone. The order of the parameters is the model's own, so two runs agree bit for bit.
 
@@ -34,6 +35,8 @@ class Optimizer:
         self._spec = spec
         self._parameters: dict[str, Tensor] = {n: p for n, p in model.named_parameters() if p.requires_grad}
         self._masters = {name: p.detach().float() for name, p in self._parameters.items() if p.dtype != torch.float32}
+        for name in self._masters:
+            self._parameters[name].grad_dtype = torch.float32
         hidden = _hidden_matrices(model, self._parameters) if spec.name == "muon" else []
         rest = [name for name in self._parameters if name not in hidden]
         self._owner: dict[str, torch.optim.Optimizer] = {}
@@ -60,14 +63,14 @@ class Optimizer:
         """Make one update at ``lr_share`` of the peak learning rates; the gradient is clipped to the recipe's norm."""
         clip_grads_with_norm_(self._parameters.values(), self._spec.max_grad_norm, grad_norm)
         for name, master in self._masters.items():
-            grad = self._parameters[name].grad
-            master.grad = None if grad is None else grad.float()
+            master.grad = self._parameters[name].grad
         for optimizer, peak in self._peaks:
             for group in optimizer.param_groups:
                 group["lr"] = peak * lr_share
             optimizer.step()
         with torch.no_grad():
             for name, master in self._masters.items():
+                master.grad = None
                 self._parameters[name].copy_(master)
 
     def export_state(self) -> dict[str, Tensor]:

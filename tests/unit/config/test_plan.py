@@ -164,19 +164,22 @@ def test_memory_by_hand(write: Write, tmp_path: Path) -> None:
     assert memory is not None
     weights = 494_032_768 * 2
     layer = 6 * 896 + 2 * 896 + 2 * 128 + 4 * 4864
+    kept, joined = 2 * 896 + 2 * 896 + 2 * 128 + 2 * 4864, 896 * (896 + 2 * 128 + 2 * 4864)
+    table = 151_936 * 896
     assert memory.parts_gib() == pytest.approx(
         {
             "weights": weights / GIB,
-            "gradients": weights / GIB,
-            "optimizer": 494_032_768 * 16 / GIB,
+            "gradients": 494_032_768 * 4 / GIB,
+            "optimizer": 494_032_768 * 12 / GIB,
             "reference": weights / GIB,
             "critic": 0,
             "reward_models": 0,
-            "engine": weights / GIB,
-            "kv_cache": 32 * (64 + 96) * 24 * 2 * 128 * 2 / GIB,
-            "logits": 3 * 2048 * 151936 * 4 / GIB,  # a chunk is larger than what may be kept
+            "engine": (weights + table * 2) / GIB,  # the tied output is packed
+            "kv_cache": 32 * (64 + 96) * 24 * 2 * 128 * 4 / GIB,
+            # A chunk is larger than what may be kept; the output is packed, and once more turned.
+            "logits": (3 * 2048 * 151936 * 4 + table * 2 * 2) / GIB,
             # Six answers of other groups fit into 1,000 tokens: 6 x (64 + 96).
-            "activations": 960 * 24 * layer * 2 / GIB,
+            "activations": (960 * (24 * kept + layer) * 4 + 24 * joined * 2) / GIB,
             "process": 0.5,
         }
     )
@@ -188,6 +191,8 @@ def test_memory_by_hand(write: Write, tmp_path: Path) -> None:
     assert memory is not None
     parts = memory.parts_gib()
     assert parts["process"] == 0
+    assert parts["engine"] == parts["weights"]
+    assert parts["kv_cache"] == pytest.approx(32 * (64 + 96) * 24 * 2 * 128 * 2 / GIB)
     assert parts["activations"] == pytest.approx(1000 * 24 * layer * 2 / GIB)
     assert memory.gib == pytest.approx(sum(parts.values()))
 

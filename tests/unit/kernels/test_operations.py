@@ -324,6 +324,36 @@ def test_products_with_a_packed_matrix(rows: int, columns: int, depth: int, bias
         assert torch.equal(matrix.multiply(x[first:last], offset if bias else None), product[first:last])
 
 
+@pytest.mark.parametrize(
+    ("rows", "columns", "depth"), [(1, 64, 16), (3, 100, 47), (7, 7, 5), (128, 200, 96), (300, 72, 1)]
+)
+def test_products_of_sixteen_bits(rows: int, columns: int, depth: int) -> None:
+    x, weight, offset = numbers(rows, depth), numbers(columns, depth, seed=1), numbers(columns, seed=2)
+    x[0, 0], weight[0, 0] = 1.00390625, 1.01171875  # halfway between two: to the even one, down and up
+    matrix = PackedMatrix(columns, depth, torch.bfloat16)
+    cut = columns // 3
+    matrix.write(cut, weight[cut:])
+    matrix.write(0, weight[:cut])
+    exact = x.bfloat16().double() @ weight.bfloat16().double().T
+    product = matrix.multiply(x, offset)
+    assert_close(product, exact + offset.double())
+    assert torch.equal(PackedMatrix.pack(weight.bfloat16()).multiply(x.T.contiguous().T, offset), product)
+    assert torch.equal(PackedMatrix.pack(weight.T.contiguous().T, torch.bfloat16).multiply(x, offset), product)
+    total = torch.ones(rows, columns)
+    matrix.add_to(total, x, None)
+    assert_close(total, exact + 1.0)
+    # No row's bits depend on its company, few or many.
+    for first, last in ((0, 1), (rows // 2, rows), (max(0, rows - 2), rows)):
+        assert torch.equal(matrix.multiply(x[first:last], offset), product[first:last])
+
+
+def test_what_is_no_number_stays_none_in_sixteen_bits() -> None:
+    x = torch.tensor([[torch.nan, 1.0], [torch.inf, 1.0], [-torch.inf, 0.0]])
+    product = PackedMatrix.pack(torch.ones(3, 2, dtype=torch.bfloat16)).multiply(x)
+    assert product[0].isnan().all()
+    assert product[1:].tolist() == [[torch.inf] * 3, [-torch.inf] * 3]
+
+
 @pytest.mark.parametrize(("threads", "keys", "shares"), [(1, 3, 1), (2, 2, 1), (2, 3, 2), (16, 3, 10), (64, 2, 32)])
 def test_parts_of_a_backward_keep_threads_at_work(threads: int, keys: int, shares: int) -> None:
     assert kernels._count_shares(threads, keys) == shares

@@ -194,7 +194,7 @@ def test_memory_at_32768_tokens_by_151936_words() -> None:
 
     watcher = threading.Thread(target=watch)
     watcher.start()
-    values, _ = _ChunkedLogprobs.apply(hidden, weight, None, targets, head, 1.0, 1024)  # type: ignore[no-untyped-call]
+    values, _ = _ChunkedLogprobs.apply(hidden, weight, None, targets, head, 1.0, 1024, True)  # type: ignore[no-untyped-call]
     values.sum().backward()
     done.set()
     watcher.join()

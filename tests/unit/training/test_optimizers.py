@@ -83,11 +83,22 @@ def test_bfloat16_weights_keep_what_a_small_step_adds(make_policy: MakePolicy) -
     optimizer = Optimizer(model, OptimizerSpec(lr=1e-4))
     for _ in range(100):
         for p in model.parameters():
-            p.grad = torch.full_like(p, -1.0)
+            p.grad = torch.full_like(p, -1.0, dtype=torch.float32)
         optimizer.step(optimizer.compute_grad_norm(), lr_share=1.0)
     assert optimizer.export_state()["model.norm.weight/master"][0].item() == pytest.approx(1.01, abs=1e-4)
     assert norm_weight[0].item() == pytest.approx(1.01, abs=2**-8)
     assert norm_weight[0].item() > 1.0
+
+
+def test_gradients_of_bfloat16_weights_add_up_in_single_precision(make_policy: MakePolicy) -> None:
+    """In bfloat16 a sum of 1 stops at 256."""
+    weight = make_policy().model.to(torch.bfloat16).model.norm.weight
+    model = torch.nn.Module()
+    model.register_parameter("weight", weight)
+    Optimizer(model, OptimizerSpec())
+    for _ in range(300):
+        weight.float().sum().backward()
+    assert weight.grad[0].item() == 300.0
 
 
 def test_orthogonal_brings_every_singular_value_near_one() -> None:

@@ -153,7 +153,8 @@ class ModelSpec(Strict):
     """How weights are held."""
 
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Type of the weights in memory; with bfloat16 the optimizer keeps float32 copies."""
+    """Type of the weights in memory; with bfloat16 the optimizer keeps float32 copies, sums gradients in float32, and on
+    a CPU with kernels only the products' factors are rounded."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the stage runs; ``auto`` takes CUDA where there is a device."""
     threads: Annotated[int, Field(ge=0, le=1024)] = 0

@@ -106,7 +106,7 @@ class FusedDecoder:
         """See ``Decoder``."""
         prompts, length = tokens_NP.shape
         cos, sin = (table[:length, None] for table in self._rope(length))
-        x = functional.embedding(tokens_NP, self._embedding).flatten(0, 1)
+        x = self._embed(tokens_NP).flatten(0, 1)
         kept: list[KeysValues] = []
         for layer in self._layers:
             q, k, v = self._project(layer, x, cos.repeat(prompts, 1, 1), sin.repeat(prompts, 1, 1))
@@ -122,7 +122,7 @@ class FusedDecoder:
     ) -> Float[Tensor, "B V"]:
         """See ``Decoder``."""
         attend_layer = self._prepare_step(positions_B, cache, span, ragged)
-        x = functional.embedding(tokens_B, self._embedding)
+        x = self._embed(tokens_B)
         for index, layer in enumerate(self._layers):
             x = self._finish(layer, x, attend_layer(index, layer, x))
         return self._logits(x)
@@ -142,6 +142,9 @@ class FusedDecoder:
             return attend(q, keys, values, bias_BT, self._scale)
 
         return attend_layer
+
+    def _embed(self, tokens: Int64[Tensor, "*M"]) -> Float[Tensor, "*M H"]:
+        return functional.embedding(tokens, self._embedding)
 
     def _project(
         self, layer: Layer, x: Float[Tensor, "M H"], cos: Float[Tensor, "M 1 D"], sin: Float[Tensor, "M 1 D"]
@@ -184,7 +187,7 @@ class FusedDecoder:
 
     def _compute_rope(self, length: int) -> tuple[Float[Tensor, "T D"], Float[Tensor, "T D"]]:
         positions = torch.arange(length, device=self._embedding.device)[None]
-        cos, sin = self._rotary(self._embedding, positions)
+        cos, sin = self._rotary(self._norm, positions)
         return cos[0], sin[0]
 
 
@@ -208,7 +211,7 @@ class KernelDecoder(FusedDecoder):
         """See ``Decoder``."""
         packing = pack(tokens_NP, last_N + 1)
         positions = self._place(packing.positions, tokens_NP.shape[1])
-        x = functional.embedding(packing.token_ids, self._embedding)
+        x = self._embed(packing.token_ids)
         kept: list[KeysValues] = []
         for layer in self._layers:
             qkv = self._linear_qkv(layer, x)
@@ -246,6 +249,9 @@ class KernelDecoder(FusedDecoder):
     def _begin_fusion(self, model: Any) -> _Fusion:
         return _PackedFusion(model)
 
+    def _embed(self, tokens: Int64[Tensor, "*M"]) -> Float[Tensor, "*M H"]:
+        return super()._embed(tokens).float()
+
     def _normalize(self, x: Float[Tensor, "M H"], weight: Float[Tensor, " H"]) -> Float[Tensor, "M H"]:
         return kernels.normalize(x, weight, self._eps)[0]
 
@@ -268,10 +274,13 @@ class _Fusion:
         if first in self._made:
             self._places[names[0]] = self._made[first]
             return self._made[first]
-        whole = self._made[first] = torch.cat([self._source[name].detach() for name in names])
+        whole = self._made[first] = torch.cat([self._read(name) for name in names])
         parts = torch.split(whole, [len(self._source[name]) for name in names])
         self._places.update(zip(names, parts, strict=True))
         return whole
+
+    def _read(self, name: str) -> Tensor:
+        return self._source[name].detach()
 
     def optional(self, *names: str) -> Tensor | None:
         """Join as ``join`` does, or return None where the model has none of them."""
@@ -282,7 +291,7 @@ class _Fusion:
         names = f"{prefix}q_norm.weight", f"{prefix}k_norm.weight"
         if names[0] not in self._source:
             return None
-        rows = [self._source[name].detach().expand(count, -1) for name, count in zip(names, self._heads, strict=True)]
+        rows = [self._read(name).expand(count, -1) for name, count in zip(names, self._heads, strict=True)]
         whole = torch.cat(rows)
         self._places.update(zip(names, torch.split(whole, self._heads), strict=True))
         return whole
@@ -313,9 +322,14 @@ class _Fusion:
 class _PackedFusion(_Fusion):
     """The same with linear layers packed. A head that is tied to the embedding lies twice, as tokens are looked up."""
 
+    def _read(self, name: str) -> Tensor:
+        """Read a weight; norms and biases in single precision, as the kernels take them."""
+        weight = super()._read(name)
+        return weight.float() if weight.ndim == 1 else weight
+
     def linear(self, *prefixes: str) -> Linear:
         weights = [self._source[f"{prefix}weight"].detach() for prefix in prefixes]
-        matrix, first = PackedMatrix(sum(map(len, weights)), weights[0].shape[1]), 0
+        matrix, first = PackedMatrix(sum(map(len, weights)), weights[0].shape[1], weights[0].dtype), 0
         for weight in weights:
             place = PackedRows(matrix, first, (len(weight), weight.shape[1]), self._made.get(weight.data_ptr()))
             place.copy_(weight)
@@ -340,6 +354,6 @@ class PackedRows:
 
     def copy_(self, source: Tensor, /) -> None:
         """See ``weights.Place``."""
-        self.matrix.write(self.first, source.to("cpu", torch.float32))
+        self.matrix.write(self.first, source.to("cpu"))
         if self.twin is not None:
             self.twin.copy_(source)

@@ -1,0 +1,61 @@
+// Numbers of 16 bits, two of them in 32: the upper halves of floats. On AVX-512 BF16 the processor multiplies pairs; elsewhere
+// they are widened to floats, which gives the same products, and sums that differ by their order alone.
+#pragma once
+
+#if defined(__AVX512BF16__)
+#include <immintrin.h>
+#endif
+
+#include "vector.h"
+
+namespace dunwu {
+
+// To the nearest, ties to even; what is no number stays none.
+inline uint32_t round_to_bfloat16(float value) {
+    uint32_t bits;
+    std::memcpy(&bits, &value, sizeof bits);
+    const uint32_t rounded = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+    return value == value ? rounded : 0x7fc0;
+}
+
+inline uint32_t join_pair(float first, float second) {
+    return round_to_bfloat16(first) | round_to_bfloat16(second) << 16;
+}
+
+// Two numbers of a left matrix, as the processor takes them.
+#if defined(__AVX512BF16__)
+struct Pair {
+    uint32_t bits;
+};
+
+inline Pair make_pair(float first, float second) { return {join_pair(first, second)}; }
+#else
+struct Pair {
+    float first, second;
+};
+
+inline float widen(uint32_t bits) {
+    bits <<= 16;
+    float value;
+    std::memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+inline Pair make_pair(float first, float second) {
+    return {widen(round_to_bfloat16(first)), widen(round_to_bfloat16(second))};
+}
+
+typedef uint32_t BitVector __attribute__((vector_size(WIDTH * 4)));
+
+inline BitVector load_bits(const uint32_t* from) {
+    BitVector bits;
+    std::memcpy(&bits, from, sizeof bits);
+    return bits;
+}
+
+inline Vector widen_first(BitVector pairs) { return (Vector)(pairs << 16); }
+
+inline Vector widen_second(BitVector pairs) { return (Vector)(pairs & 0xffff0000u); }
+#endif
+
+}  // namespace dunwu
