@@ -224,7 +224,9 @@ def open_loop(
     with ExitStack() as opened:
         rules = open_grader(stage.reward, stage.tasks, Silent())
         grader = CallableGrader(reward) if reward else opened.enter_context(rules)
-        engine = opened.enter_context(closing(executor.build_engine(loaded, max_sequences=stage.rollout.max_sequences)))
+        engine = opened.enter_context(
+            closing(executor.build_engine(loaded, max_sequences=stage.rollout.max_sequences, dtype=stage.rollout.dtype))
+        )
         loop = Loop(
             stage,
             engine=engine,

@@ -56,7 +56,9 @@ def ablate(directory: Path, stage_name: str | None, chains: int, samples: int, p
     prompts = encode_held_out([chosen], run.seed, template, instruct)[chosen.name][:wanted]
     progress.start_stage(name, f"cut before the first word of reflection, {chosen.name}")
     with (
-        closing(executor.build_engine(policy, max_sequences=stage.rollout.max_sequences)) as engine,
+        closing(
+            executor.build_engine(policy, max_sequences=stage.rollout.max_sequences, dtype=stage.rollout.dtype)
+        ) as engine,
         open_grader(stage.reward, [chosen.task], progress) as grader,
     ):
         progress.start_evaluation("trained", chosen.name, len(prompts))

@@ -36,6 +36,10 @@ def check_algorithm(stage: RLStage) -> Iterator[Issue]:
     if algorithm.importance_cap > 0 and algorithm.old_logprobs == "sampler":
         text = f"{algorithm.importance_cap:g} corrects nothing where old_logprobs = sampler; use old_logprobs = trainer"
         yield Issue("algorithm.importance_cap", text)
+    corrected = algorithm.importance_cap or algorithm.old_logprobs == "sampler"
+    if stage.rollout.dtype not in (None, stage.model.dtype) and not corrected:
+        text = f"{stage.rollout.dtype} rounds otherwise than model.dtype = {stage.model.dtype}: set"
+        yield Issue("rollout.dtype", f"{text} algorithm.old_logprobs = sampler, or algorithm.importance_cap = 2")
     warning, stop = algorithm.logprob_difference_warning, algorithm.logprob_difference_stop
     if is_changed(algorithm, "logprob_difference_warning") and 0 < stop < warning:
         yield Issue("algorithm.logprob_difference_warning", f"{warning:g} is above logprob_difference_stop = {stop:g}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:  # whoever names this protocol need not load torch
     from dunwu.algorithms import Algorithm
     from dunwu.config.schema import ModelSpec, RewardModelStage, RLStage, ServedModel, SFTStage
-    from dunwu.models.load import Policy
+    from dunwu.models.load import Dtype, Policy
     from dunwu.rollout.engine import Engine
     from dunwu.rollout.remote.engine import EndpointEngine
     from dunwu.training.reward import RewardTrainer
@@ -48,12 +48,13 @@ class Executor(Protocol):
             UserError: the model cannot be used, or its batches disagree with single sequences.
         """
 
-    def build_engine(self, policy: Policy, *, max_sequences: int) -> Engine:
+    def build_engine(self, policy: Policy, *, max_sequences: int, dtype: Dtype | None = None) -> Engine:
         """Build the engine that generates with a policy, of the kind that the stage names.
 
         Args:
             policy: the first weights.
             max_sequences: completions that decode at once, at most.
+            dtype: of the engine's weights; None: the policy's.
 
         Raises:
             UserError: the engine's name leads to nothing, or what it leads to builds no engine.

@@ -12,7 +12,7 @@ from dunwu.config.schema import ModelSpec, RewardModelStage, RLStage, ServedMode
 from dunwu.errors import UserError
 from dunwu.execution.policies import open_policy, open_scorer
 from dunwu.machine import usable_cores
-from dunwu.models.load import Policy
+from dunwu.models.load import Dtype, Policy
 from dunwu.rollout.engine import Engine, EngineBuilder
 from dunwu.rollout.remote.engine import EndpointEngine
 from dunwu.rollout.seeds import derive_seed
@@ -43,8 +43,9 @@ class LocalExecutor:
         """See ``Executor.open_scorer``."""
         return open_scorer(source, self._spec, longest=longest, message=self._message, new_head=new_head)
 
-    def build_engine(self, policy: Policy, *, max_sequences: int) -> Engine:
+    def build_engine(self, policy: Policy, *, max_sequences: int, dtype: Dtype | None = None) -> Engine:
         """See ``Executor.build_engine``."""
+        policy = policy.cast(dtype) if dtype else policy
         name, field = self._spec.engine, "model.engine"
         builder: EngineBuilder = registry.engines.load(name)
         with registry.engines.blame(name, field):

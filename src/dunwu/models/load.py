@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -50,6 +51,16 @@ class Policy:
     eos_ids: tuple[int, ...]
     pad_id: int
     notes: tuple[str, ...] = ()
+
+    def cast(self, dtype: Dtype) -> Policy:
+        """Return the policy with weights of another type: a copy, but where they have it already."""
+        kind = _dtype(dtype)
+        if self.model.dtype == kind:
+            return self
+        model = copy.deepcopy(self.model)
+        for parameter in model.parameters():  # not the buffers: rotary frequencies stay exact
+            parameter.data = parameter.data.to(kind)
+        return replace(self, model=model)
 
 
 def load_policy(

@@ -74,8 +74,8 @@ def estimate_rl_memory(
         reference            N b, where kl_coefficient > 0; with an adapter A b, where it moves, for the base is there
         critic               as weights, gradients and optimizer, where there is a value network
         reward_models        N b of each of the ``judges``
-        engine               N b, for each of the ``engines``, which have their own copies; with the kernels a tied
-                             output once more, packed
+        engine               N b (of ``rollout.dtype``) for each of the ``engines``, which have their own copies; with
+                             the kernels a tied output once more, packed
         kv_cache             max_sequences x context x kv_values x b, for whole prompts and answers; b is 4 on a CPU
         logits               3 x logprob_chunk x vocabulary x 4 (logits, softmax, gradient, in fp32); on a CPU also
                              whole chunks that are kept from forward to backward, ``KEPT_LOGITS_BYTES`` at most;
@@ -87,6 +87,7 @@ def estimate_rl_memory(
     On a CPU the fused layers keep less, and the cache is gone before an update begins.
     """
     size, context = BYTES[stage.model.dtype], prompt.whole + completion
+    generates = BYTES[stage.rollout.dtype or stage.model.dtype]
     on_cpu = hardware.device == "cpu"
     tokens = count_microbatch_tokens(stage, prompt, completion) if on_cpu else _longest_microbatch(stage, context)
     learning = _learning(shape, size, stage.adapter)
@@ -98,8 +99,8 @@ def estimate_rl_memory(
         reference=reference if stage.algorithm.kl_coefficient > 0 else 0,
         critic=sum(learning) if stage.value else 0,
         reward_models=sum(judge.parameters for judge in judges) * size,
-        engine=_engine(shape, size, hardware) * engines,
-        kv_cache=stage.rollout.max_sequences * context * shape.kv_values * (BYTES["float32"] if on_cpu else size),
+        engine=_engine(shape, generates, hardware) * engines,
+        kv_cache=stage.rollout.max_sequences * context * shape.kv_values * (BYTES["float32"] if on_cpu else generates),
         logits=_logits(stage, shape, hardware, tokens),
         activations=_activations(
             shape, tokens, size, checkpointing=stage.update.gradient_checkpointing, fused=_is_fused(hardware)

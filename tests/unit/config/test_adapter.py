@@ -53,8 +53,8 @@ def test_memory_by_hand(write: Write, tmp_path: Path) -> None:
     assert full is not None
     parts = memory.parts_gib()
     assert parts["weights"] == pytest.approx((494_032_768 + numbers) * 2 / GIB)
-    assert parts["gradients"] == pytest.approx(numbers * 2 / GIB)
-    assert parts["optimizer"] == pytest.approx(numbers * 16 / GIB)
+    assert parts["gradients"] == pytest.approx(numbers * 4 / GIB)
+    assert parts["optimizer"] == pytest.approx(numbers * 12 / GIB)
     assert parts["reference"] == pytest.approx(numbers * 2 / GIB), "a copy of the adapter, since the reference moves"
     assert parts["engine"] == pytest.approx(full.parts_gib()["engine"])
     kept = plan(write, folder, *chosen, "reference_every=0").memory

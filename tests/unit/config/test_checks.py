@@ -101,6 +101,12 @@ ZERO = "stages.zero."
             "2 corrects nothing where old_logprobs = sampler; use old_logprobs = trainer",
         ),
         (
+            ["rollout.dtype=bfloat16"],
+            "rollout.dtype",
+            "bfloat16 rounds otherwise than model.dtype = float32: set algorithm.old_logprobs = sampler, or "
+            "algorithm.importance_cap = 2",
+        ),
+        (
             ["algorithm.refill=2"],
             "algorithm.refill",
             "2 further rollouts would replace nothing: drop_uniform_groups is false",

@@ -235,6 +235,9 @@ def test_memory_follows_the_recipe(write: Write, tmp_path: Path) -> None:
     assert few["activations"] == one["activations"]  # a microbatch holds at least one sequence of 64 + 96 tokens
     assert parts("update.gradient_checkpointing=true")["activations"] < plain["activations"] / 4
     assert parts("model.dtype=bfloat16")["weights"] == pytest.approx(plain["weights"] / 2)
+    halved = parts("rollout.dtype=bfloat16", "algorithm.old_logprobs=sampler")
+    assert halved["weights"] == plain["weights"]
+    assert halved["engine"] == pytest.approx(plain["engine"] / 2)
 
 
 def test_hours_by_hand(write: Write, tmp_path: Path) -> None:

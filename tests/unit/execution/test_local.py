@@ -16,7 +16,8 @@ from dunwu.execution.executor import open_executor
 from dunwu.execution.local import LocalExecutor, use_threads
 from dunwu.kernels.library import explain_absence
 from dunwu.machine import usable_cores
-from dunwu.models.load import Policy
+from dunwu.models.load import Policy, load_policy
+from dunwu.rollout.builtin.worker_threads import build_builtin_engine
 
 STAGE: dict[str, Any] = {"kind": "rl", "from": "nano-base", "steps": 2, "tasks": [{"task": "countdown", "levels": [3]}]}
 
@@ -47,6 +48,25 @@ def test_engine_and_trainer_start_at_the_version_of_their_policy() -> None:
     engine.close()
     missing = explain_absence()
     assert lines == ([missing] if missing else []), "nothing is wrong with the base that comes with the package"
+
+
+def test_an_engine_may_have_weights_of_another_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry.engines, "_entries", dict(registry.engines._entries))
+    seen: list[Policy] = []
+
+    @registry.engines.register("seeing")
+    def build(policy: Policy, *, max_sequences: int) -> Any:
+        seen.append(policy)
+        return build_builtin_engine(policy, max_sequences=max_sequences)
+
+    executor = LocalExecutor(ModelSpec(device="cpu", engine="seeing"), print)
+    policy = load_policy("nano-base", device="cpu")
+    for dtype in ("bfloat16", "float32", None):
+        executor.build_engine(policy, max_sequences=2, dtype=dtype)
+    assert [other.model.dtype for other in seen] == [torch.bfloat16, torch.float32, torch.float32]
+    assert policy.model.dtype == torch.float32
+    assert seen[0].model.model.rotary_emb.inv_freq.equal(policy.model.model.rotary_emb.inv_freq)
+    assert seen[1] is policy
 
 
 @pytest.mark.parametrize(

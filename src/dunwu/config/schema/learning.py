@@ -153,8 +153,8 @@ class ModelSpec(Strict):
     """How weights are held."""
 
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Type of the weights in memory; with bfloat16 the optimizer keeps float32 copies, sums gradients in float32, and on
-    a CPU with kernels only the products' factors are rounded."""
+    """Type of the weights in memory. With bfloat16 the optimizer keeps float32 copies, and gradients are summed in
+    float32; on a CPU with kernels only the factors of products are rounded."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the stage runs; ``auto`` takes CUDA where there is a device."""
     threads: Annotated[int, Field(ge=0, le=1024)] = 0

@@ -110,7 +110,7 @@ def open_rl_system(
     trainer = executor.build_policy_trainer(stage, policy, algorithm, seed=seed, value_network=value_network)
     template = Template(stage.prompt, policy.tokenizer)
     encoder = build_encoder(template, stage.prompt, stage.reward, stage.inputs.every_task)
-    engine = executor.build_engine(policy, max_sequences=stage.rollout.max_sequences)
+    engine = executor.build_engine(policy, max_sequences=stage.rollout.max_sequences, dtype=stage.rollout.dtype)
     progress.show_activity("drawing the held-out problems")
     judges = {part.name: open_reward_model(part, scorers[part.name], stage, executor) for part in stage.reward.models}
     limit = PromptLimit.for_stage(stage, context.name, count_positions(policy.model))
