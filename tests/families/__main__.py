@@ -19,7 +19,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from dunwu.errors import UserError
 from dunwu.execution.policies import check_policy
 from dunwu.models.agreement import BOUNDS
-from dunwu.models.load import Policy
+from dunwu.models.policy import Policy
 from tests.families.shapes import MORE, WINDOW, tiny_model
 from tests.families.wording import in_plain_words
 

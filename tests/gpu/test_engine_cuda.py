@@ -10,7 +10,7 @@ import torch
 from tests.groups import generate_groups
 from transformers import Qwen3Config, Qwen3ForCausalLM
 
-from dunwu.models.load import Policy
+from dunwu.models.policy import Policy
 from dunwu.models.weights import WeightUpdate
 from dunwu.rollout.builtin.engine import TorchEngine
 from dunwu.types import Completion, GenerationRequest, Problem, Prompt, Sampling

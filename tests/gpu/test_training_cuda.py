@@ -17,8 +17,8 @@ from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 from dunwu.algorithms import assign_advantages, build, cut_minibatches
 from dunwu.config.schema import AlgorithmSpec, OptimizerSpec, UpdateSpec
 from dunwu.models import packing
-from dunwu.models.load import Policy
 from dunwu.models.logprobs import Head, _ChunkedLogprobs, compute_token_logprobs
+from dunwu.models.policy import Policy
 from dunwu.training.steps import take_step
 from dunwu.training.trainer import PolicyTrainer
 from dunwu.types import GradedSample

@@ -13,7 +13,8 @@ from transformers import GPTNeoConfig, GPTNeoForCausalLM
 from typer.testing import CliRunner, Result
 
 from dunwu.cli import main
-from dunwu.models.load import load_tokenizer, resolve
+from dunwu.models.load import load_tokenizer
+from dunwu.models.places import resolve
 from tests.integration.runs import SHORT_RECIPE, write_recipe
 
 NANO_BASE = 'from = "nano-base"'

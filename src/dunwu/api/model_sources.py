@@ -15,7 +15,8 @@ from dunwu.errors import UserError, did_you_mean
 from dunwu.models.export import find_trained_template
 from dunwu.models.gguf.header import read_header
 from dunwu.models.gguf.source import find_gguf
-from dunwu.models.load import HUB_ID, load_tokenizer
+from dunwu.models.load import load_tokenizer
+from dunwu.models.places import HUB_ID
 from dunwu.models.shape import find_shape
 from dunwu.runs import RunReader
 

@@ -20,7 +20,7 @@ from dunwu.types import Completion, GenerationRequest, Message, Problem, Samplin
 
 if TYPE_CHECKING:
     from dunwu.execution.executor import Executor
-    from dunwu.models.load import Policy as LoadedPolicy
+    from dunwu.models.policy import Policy as LoadedPolicy
     from dunwu.models.templates import Template
     from dunwu.rollout.engine import Engine
 

@@ -152,7 +152,8 @@ def serve_harness(job: Job, folder: str, connection: Connection) -> None:
     from lm_eval.models.huggingface import HFLM
 
     from dunwu.config.schema import RewardSpec
-    from dunwu.models.load import load_policy, resolve
+    from dunwu.models.load import load_policy
+    from dunwu.models.places import resolve
     from dunwu.verifiers import RewardGrader
 
     prompts = _prompts(job, load_policy(job.model, device="cpu").tokenizer)

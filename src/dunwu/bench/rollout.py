@@ -147,7 +147,8 @@ def write_gguf_files(folder: Path, natural: Job, peers: Sequence[str]) -> dict[s
 
 
 def _make_nano_jobs() -> dict[str, Job]:
-    from dunwu.models.load import load_policy, resolve
+    from dunwu.models.load import load_policy
+    from dunwu.models.places import resolve
     from dunwu.models.templates import NANO
     from dunwu.tasks.generators.countdown import draw_instance, write_question
 
@@ -191,7 +192,8 @@ def serve_ours(job: Job, connection: Connection) -> None:
 
 def build_engine(job: Job) -> tuple[Any, Any, Any]:
     """Build the engine, the requests and the sampling of a job."""
-    from dunwu.models.load import Policy, load_policy
+    from dunwu.models.load import load_policy
+    from dunwu.models.policy import Policy
     from dunwu.rollout.builtin.worker_threads import build_builtin_engine
     from dunwu.types import GenerationRequest, Problem, Prompt, Sampling
 

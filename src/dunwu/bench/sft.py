@@ -30,7 +30,8 @@ from dunwu.bench.sizes import END, PROMPT_TOKENS, SupervisedWork, find_size
 from dunwu.config.packaged import NANO_BASE
 from dunwu.config.schema import OptimizerSpec, PassSpec
 from dunwu.errors import NotInstalled, UserError
-from dunwu.models.load import load_policy, resolve
+from dunwu.models.load import load_policy
+from dunwu.models.places import resolve
 from dunwu.pretraining.batches import encode_documents
 from dunwu.pretraining.countdown_corpus import CountdownSpec, generate_documents
 from dunwu.training.steps import take_step

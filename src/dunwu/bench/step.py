@@ -35,7 +35,8 @@ from dunwu.config.packaged import NANO_BASE
 from dunwu.config.schema import AlgorithmSpec, OptimizerSpec, TaskSpec, UpdateSpec
 from dunwu.errors import NotInstalled, UserError
 from dunwu.metrics import Stopwatch
-from dunwu.models.load import load_policy, resolve
+from dunwu.models.load import load_policy
+from dunwu.models.places import resolve
 from dunwu.models.templates import NANO
 from dunwu.rollout.builtin.worker_threads import build_builtin_engine
 from dunwu.rollout.collect import NOTHING, Grader, collect

@@ -12,7 +12,7 @@ from dunwu.config.schema import ModelSpec, RewardModelStage, RLStage, ServedMode
 from dunwu.errors import UserError
 from dunwu.execution.policies import open_policy, open_scorer
 from dunwu.machine import usable_cores
-from dunwu.models.load import Dtype, Policy
+from dunwu.models.policy import Dtype, Policy
 from dunwu.rollout.engine import Engine, EngineBuilder
 from dunwu.rollout.remote.engine import EndpointEngine
 from dunwu.rollout.seeds import derive_seed

@@ -10,7 +10,8 @@ from dunwu.kernels.library import explain_absence
 from dunwu.models import packing
 from dunwu.models.agreement import WRITTEN, Reader, check_agreement, check_scorer, make_trainer_reader
 from dunwu.models.fused_layers import is_llama_like
-from dunwu.models.load import Policy, load_policy, load_scorer
+from dunwu.models.load import load_policy, load_scorer
+from dunwu.models.policy import Policy
 from dunwu.models.templates import count_positions
 from dunwu.rollout.builtin.decoder import make_decoder
 from dunwu.rollout.builtin.teacher_forcing import compute_forced_logprobs

@@ -22,12 +22,11 @@ from transformers.pytorch_utils import Conv1D
 
 from dunwu.config.schema import AdapterSpec
 from dunwu.errors import NotInstalled, UserError
+from dunwu.models.linear import NAME, is_adapted
 from dunwu.models.weights import WeightUpdate
 
 FOLDER = "adapter"
 """Under which an adapter lies in a checkpoint, and beside the model that it was merged into."""
-NAME = "default"
-"""Of the adapter among several that peft could hold."""
 
 
 def add_adapter(model: Any, spec: AdapterSpec, seed: int) -> Any:
@@ -110,11 +109,6 @@ def _list_head(model: Any) -> list[str]:
 def is_adapter_weight(name: str) -> bool:
     """Return whether a parameter is a matrix of an adapter, by its name."""
     return ".lora_A." in name or ".lora_B." in name
-
-
-def is_adapted(layer: Any) -> bool:
-    """Return whether a linear layer has an adapter beside it, which ``add_adapter`` made."""
-    return hasattr(layer, "lora_A")
 
 
 def list_learned(adapted: Any) -> dict[str, Tensor]:

@@ -26,8 +26,7 @@ from torch.utils.checkpoint import checkpoint
 
 from dunwu.kernels import operations as kernels
 from dunwu.kernels.library import load_kernels, vector_width
-from dunwu.models.adapters import is_adapted
-from dunwu.models.linear import TrainedLinear, join_linears
+from dunwu.models.linear import TrainedLinear, is_adapted, join_linears
 
 FAMILY = frozenset({"llama", "qwen2", "qwen3"})
 ROWS = 1024

@@ -16,7 +16,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from dunwu.kernels.products import PackedMatrix
-from dunwu.models.adapters import NAME, is_adapted
+
+NAME = "default"
+"""Of the adapter among several that peft could hold."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,11 @@ class TrainedLinear:
             low.addmm_((grad_NC @ self.high).T, x_NH)
         if high is not None and self.low is not None:
             high.addmm_(grad_NC.T, x_NH @ self.low.T)
+
+
+def is_adapted(layer: Any) -> bool:
+    """Return whether a linear layer has an adapter beside it, which ``adapters.add_adapter`` made."""
+    return hasattr(layer, "lora_A")
 
 
 def join_linears(*linears: Any) -> tuple[Tensor | None, ...]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,19 +13,18 @@ from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
 from transformers.utils import logging
 
-from dunwu.config.model_folder import check_folder, read_config
-from dunwu.config.packaged import find_packaged
+from dunwu.config.model_folder import read_config
 from dunwu.errors import UserError
 from dunwu.models.bounds import bound_by_weights
-from dunwu.models.gguf.cache import convert_gguf
 from dunwu.models.gguf.header import read_header
 from dunwu.models.gguf.source import find_gguf
 from dunwu.models.gguf.tokenizer import build_tokenizer
+from dunwu.models.places import resolve
+from dunwu.models.policy import TYPES, Dtype, Policy
 from dunwu.models.templates import find_end_of_turn
 
 logging.disable_progress_bar()  # loading and saving are short, and progress has a place of its own
 
-HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
 ORIGINAL_TEMPLATE = "original"
 """The chat template that a tokenizer came with, where a stage has put the one that it trained with before it."""
 ADVICE = re.compile(
@@ -35,32 +32,6 @@ ADVICE = re.compile(
 )
 """In a library's advice, which is not ours to pass on: some of it is to run what a stranger wrote."""
 Device = Literal["auto", "cpu", "cuda"]
-Dtype = Literal["float32", "bfloat16"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """A model with its tokenizer.
-
-    ``eos_ids`` end a completion; ``pad_id`` fills rows and is never read. ``notes`` say what the user should know,
-    though nothing is wrong.
-    """
-
-    model: Any
-    tokenizer: Any
-    eos_ids: tuple[int, ...]
-    pad_id: int
-    notes: tuple[str, ...] = ()
-
-    def cast(self, dtype: Dtype) -> Policy:
-        """Return the policy with weights of another type: a copy, but where they have it already."""
-        kind = _dtype(dtype)
-        if self.model.dtype == kind:
-            return self
-        model = copy.deepcopy(self.model)
-        for parameter in model.parameters():  # not the buffers: rotary frequencies stay exact
-            parameter.data = parameter.data.to(kind)
-        return replace(self, model=model)
 
 
 def load_policy(
@@ -161,25 +132,6 @@ def save_policy(policy: Policy, folder: Path) -> None:
     policy.tokenizer.save_pretrained(folder)
 
 
-def resolve(source: str) -> str:
-    """Return a folder's path, or a hub id as it is. A model in a GGUF file gets its folder in the cache.
-
-    Raises:
-        UserError: ``source`` can be none of these; see ``check_folder`` and ``convert_gguf``.
-    """
-    folder = find_packaged(source) or Path(source).expanduser()
-    if folder.is_dir():
-        check_folder(folder)
-        return str(folder)
-    if (file := find_gguf(source)) is not None:
-        return str(convert_gguf(file))
-    if folder.exists():
-        raise UserError("a model is a folder, a GGUF file or a hub id, and this is none of them", file=folder)
-    if not HUB_ID.fullmatch(source):
-        raise UserError("no such folder", file=source)
-    return source
-
-
 def _load_model(kind: Any, what: str, place: str, dtype: torch.dtype, **options: Any) -> tuple[Any, dict[str, Any]]:
     """Load a model by one of transformers' Auto classes; return also what was missing. No pickle is read."""
     try:
@@ -263,7 +215,7 @@ def _find_eos_ids(tokenizer: Any, model: Any, place: str) -> tuple[int, ...]:
 
 
 def _dtype(dtype: Dtype | torch.dtype) -> torch.dtype:
-    return dtype if isinstance(dtype, torch.dtype) else {"float32": torch.float32, "bfloat16": torch.bfloat16}[dtype]
+    return dtype if isinstance(dtype, torch.dtype) else TYPES[dtype]
 
 
 def find_device(device: Device | torch.device) -> torch.device:

@@ -13,7 +13,7 @@ nodes; attention gathers the queries, keys and values of whole sequences and tak
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,9 +21,6 @@ import torch
 from jaxtyping import Float, Int32, Int64
 from torch import Tensor
 from torch.nn.functional import embedding, scaled_dot_product_attention
-from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.masking_utils import sdpa_mask
 
 from dunwu.kernels.operations import Tree
 from dunwu.models.fused_layers import can_fuse, make_reference
@@ -167,6 +164,8 @@ def attend_packed(
         options: for the ordinary attention alone.
     """
     if packing is None:
+        from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
         output, _ = sdpa_attention_forward(module, query, key, value, attention_mask, scaling=scaling, **options)
         return output, None
     heads = query.shape[1]
@@ -219,6 +218,7 @@ def enable(model: Any) -> bool:
     if not full or windows or not on_interface:
         return False
     token_ids = torch.tensor([[3, 1, 4, 1, 5], [3, 1, 4, 2, 6]], device=model.device) % config.vocab_size
+    _register()
     with torch.no_grad():
         expected = make_reference(model).base_model(input_ids=token_ids, use_cache=False).last_hidden_state
         model.set_attn_implementation(ATTENTION)
@@ -232,5 +232,11 @@ def enable(model: Any) -> bool:
     return same
 
 
-AttentionInterface.register(ATTENTION, attend_packed)
-AttentionMaskInterface.register(ATTENTION, sdpa_mask)
+@lru_cache(maxsize=1)
+def _register() -> None:
+    # Here, because an engine takes trees from this file, and transformers' modules take seconds to import.
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import sdpa_mask
+
+    AttentionInterface.register(ATTENTION, attend_packed)
+    AttentionMaskInterface.register(ATTENTION, sdpa_mask)

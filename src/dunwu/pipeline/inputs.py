@@ -16,7 +16,7 @@ from dunwu.models.gguf.cache import Listener, convert_gguf, hash_gguf
 from dunwu.models.gguf.conversion import CONVERTER
 from dunwu.models.gguf.header import read_header
 from dunwu.models.gguf.source import describe_origin, find_gguf
-from dunwu.models.load import resolve
+from dunwu.models.places import resolve
 from dunwu.registry import rewards
 from dunwu.runs.fingerprints import compute_fingerprint
 

@@ -10,7 +10,7 @@ from dunwu.models.weights import WeightUpdate
 from dunwu.types import Completion, GenerationRequest, Sampling
 
 if TYPE_CHECKING:  # it loads transformers
-    from dunwu.models.load import Policy
+    from dunwu.models.policy import Policy
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from torch import Tensor
 from dunwu.algorithms.batching import Microbatch, TrainStep, make_buckets, pad_rows
 from dunwu.config.schema import AdapterSpec, UpdateSpec, ValueSpec
 from dunwu.metrics import Mean, Metric
-from dunwu.models.load import Policy
+from dunwu.models.policy import Policy
 from dunwu.models.scalar_head import compute_values
 from dunwu.training.learner import Learner
 from dunwu.types import GradedSample

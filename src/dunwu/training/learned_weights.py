@@ -25,7 +25,8 @@ from dunwu.models.adapters import (
     load_adapter,
     save_adapter,
 )
-from dunwu.models.load import Policy, save_policy
+from dunwu.models.load import save_policy
+from dunwu.models.policy import Policy
 from dunwu.models.weights import WeightUpdate
 
 

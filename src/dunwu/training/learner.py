@@ -13,7 +13,7 @@ from torch import Tensor
 from dunwu.config.schema import AdapterSpec, OptimizerSpec
 from dunwu.errors import Fault
 from dunwu.models import packing
-from dunwu.models.load import Policy
+from dunwu.models.policy import Policy
 from dunwu.models.weights import WeightUpdate
 from dunwu.training.learned_weights import choose_weights, save_tensors
 from dunwu.training.optimizers import Optimizer

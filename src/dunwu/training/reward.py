@@ -17,7 +17,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
 from dunwu.algorithms.batching import make_buckets, pad_rows
 from dunwu.config.schema import AdapterSpec, OptimizerSpec, PassSpec
-from dunwu.models.load import Policy
+from dunwu.models.policy import Policy
 from dunwu.models.scalar_head import score_sequences
 from dunwu.training.learner import Learner
 from dunwu.types import StepResult

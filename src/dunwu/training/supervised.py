@@ -10,8 +10,8 @@ from torch import Tensor
 from dunwu.algorithms.batching import make_buckets, pad_rows
 from dunwu.config.schema import AdapterSpec, OptimizerSpec, PassSpec
 from dunwu.models.agreement import check_head
-from dunwu.models.load import Policy
 from dunwu.models.logprobs import compute_token_logprobs
+from dunwu.models.policy import Policy
 from dunwu.training.learner import Learner
 from dunwu.types import StepResult, TokenizedExample
 

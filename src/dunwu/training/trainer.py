@@ -14,8 +14,8 @@ from dunwu.algorithms.batching import TrainStep
 from dunwu.config.schema import AdapterSpec, OptimizerSpec, UpdateSpec
 from dunwu.metrics import Metric, combine, reduce
 from dunwu.models.agreement import check_head
-from dunwu.models.load import Policy
 from dunwu.models.logprobs import compute_token_logprobs
+from dunwu.models.policy import Policy
 from dunwu.models.weights import WeightUpdate
 from dunwu.training.critic import Critic
 from dunwu.training.learner import Learner

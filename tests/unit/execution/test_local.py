@@ -16,7 +16,8 @@ from dunwu.execution.executor import open_executor
 from dunwu.execution.local import LocalExecutor, use_threads
 from dunwu.kernels.library import explain_absence
 from dunwu.machine import usable_cores
-from dunwu.models.load import Policy, load_policy
+from dunwu.models.load import load_policy
+from dunwu.models.policy import Policy
 from dunwu.rollout.builtin.worker_threads import build_builtin_engine
 
 STAGE: dict[str, Any] = {"kind": "rl", "from": "nano-base", "steps": 2, "tasks": [{"task": "countdown", "levels": [3]}]}

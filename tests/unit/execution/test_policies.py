@@ -17,7 +17,7 @@ from dunwu.errors import UserError
 from dunwu.execution.policies import check_policy
 from dunwu.models import agreement, packing
 from dunwu.models.agreement import check_scorer
-from dunwu.models.load import Policy
+from dunwu.models.policy import Policy
 
 PAST = 4 * WINDOW
 

@@ -25,8 +25,9 @@ from dunwu.models import fused_layers, packing
 from dunwu.models.adapters import add_adapter, list_learned
 from dunwu.models.fused_layers import can_fuse
 from dunwu.rollout.builtin.cache import KVCache
-from dunwu.rollout.builtin.decoder import Decoder, ModuleDecoder, make_decoder
+from dunwu.rollout.builtin.decoder import Decoder, make_decoder
 from dunwu.rollout.builtin.fused import KernelDecoder
+from dunwu.rollout.builtin.module_decoder import ModuleDecoder
 
 pytestmark = pytest.mark.skipif(load_kernels() is None, reason="no kernels are built here")
 

@@ -19,7 +19,8 @@ from transformers.integrations.gguf.dequant import dequantize as dequantize_by_t
 
 from dunwu.errors import UserError
 from dunwu.models.gguf.header import read_header
-from dunwu.models.load import load_policy, load_tokenizer, resolve
+from dunwu.models.load import load_policy, load_tokenizer
+from dunwu.models.places import resolve
 from dunwu.models.shape import find_shape
 
 TOKENS = torch.tensor([[5, 90, 7, 200, 33, 61, 310, 2, 19, 150]])

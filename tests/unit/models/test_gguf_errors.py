@@ -20,7 +20,8 @@ from dunwu.models.gguf.architecture import build_config
 from dunwu.models.gguf.header import read_header
 from dunwu.models.gguf.source import describe_origin, find_gguf
 from dunwu.models.gguf.tokenizer import build_tokenizer
-from dunwu.models.load import load_policy, resolve
+from dunwu.models.load import load_policy
+from dunwu.models.places import resolve
 
 
 @pytest.fixture(autouse=True)

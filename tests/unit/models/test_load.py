@@ -20,7 +20,8 @@ from transformers import (
 )
 
 from dunwu.errors import UserError
-from dunwu.models.load import load_policy, resolve, save_policy
+from dunwu.models.load import load_policy, save_policy
+from dunwu.models.places import resolve
 
 SHAPE: dict[str, Any] = {
     "vocab_size": 32,

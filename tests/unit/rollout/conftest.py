@@ -27,7 +27,7 @@ from transformers import (
     Qwen3ForCausalLM,
 )
 
-from dunwu.models.load import Policy
+from dunwu.models.policy import Policy
 from dunwu.rollout.engine import Engine
 from dunwu.types import Completion, GenerationRequest, Problem, Prompt, Sampling
 

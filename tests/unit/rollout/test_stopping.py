@@ -9,7 +9,7 @@ import pytest
 import torch
 from tests.groups import generate_groups
 
-from dunwu.models.load import Policy
+from dunwu.models.policy import Policy
 from dunwu.rollout.builtin.engine import TorchEngine
 from dunwu.rollout.builtin.stop_strings import StopStrings, decode
 from dunwu.types import Completion, Sampling

@@ -14,13 +14,15 @@ from torch.nn.utils.rnn import pad_sequence
 
 from dunwu.errors import UserError
 from dunwu.models.fused_layers import is_llama_like
-from dunwu.models.load import Policy
+from dunwu.models.llama_parts import LlamaParts
 from dunwu.models.logprobs import Head
+from dunwu.models.policy import Policy
 from dunwu.models.weights import WeightUpdate
 from dunwu.rollout.builtin.cache import KVCache
-from dunwu.rollout.builtin.decoder import Decoder, ModuleDecoder
+from dunwu.rollout.builtin.decoder import Decoder
 from dunwu.rollout.builtin.engine import TorchEngine
 from dunwu.rollout.builtin.fused import FusedDecoder
+from dunwu.rollout.builtin.module_decoder import ModuleDecoder
 from dunwu.rollout.seeds import to_tensor
 from dunwu.types import GenerationRequest, RolloutGroup, Sampling, VersionSpan
 
@@ -94,7 +96,7 @@ def test_the_fused_decoder_equals_the_models_own_forward(make_policy: MakePolicy
         return torch.cat(collected)
 
     with torch.inference_mode():
-        fused, modules = run(FusedDecoder(model)), run(ModuleDecoder(model))
+        fused, modules = run(FusedDecoder(LlamaParts.of_model(model))), run(ModuleDecoder(model))
     torch.testing.assert_close(fused, modules, atol=1e-5, rtol=1e-5)
     assert float(modules.std()) > 0.5
 
@@ -230,7 +232,7 @@ def test_out_of_memory_halves_the_rows_and_repeats_the_samples(
     requests, sampling = requests_of(LENGTHS, 4), Sampling(max_new_tokens=15)
     expected = by_seed(TorchEngine(make_policy("qwen2"), max_sequences=24), requests, sampling)
     engine = TorchEngine(make_policy("qwen2"), max_sequences=24)
-    short = ShortOfMemory(FusedDecoder(make_policy("qwen2").model), most=7)
+    short = ShortOfMemory(FusedDecoder(LlamaParts.of_model(make_policy("qwen2").model)), most=7)
     monkeypatch.setattr(engine, "_decoder", short)
     assert_same(expected, by_seed(engine, requests, sampling))
     assert (engine.max_sequences, short.refused) == (6, 2)

@@ -12,7 +12,7 @@ from dunwu.config.packaged import PACKAGED_MODELS
 from dunwu.config.schema import Recipe
 from dunwu.errors import UserError
 from dunwu.models.export import DOCUMENTS
-from dunwu.models.load import resolve
+from dunwu.models.places import resolve
 from dunwu.runs import AnswerRow, RunReader, RunWriter
 from dunwu.runs.fingerprints import compute_fingerprint
 from dunwu.runs.jsonl import append_numbers

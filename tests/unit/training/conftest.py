@@ -13,7 +13,7 @@ from tokenizers.models import BPE
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-from dunwu.models.load import Policy
+from dunwu.models.policy import Policy
 from dunwu.training.trainer import Trainer
 from dunwu.types import GradedSample, TrainSample
 

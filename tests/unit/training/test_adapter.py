@@ -26,7 +26,7 @@ from dunwu.algorithms import build, cut_minibatches
 from dunwu.config.schema import AdapterSpec, AlgorithmSpec, OptimizerSpec, PassSpec, UpdateSpec, ValueSpec
 from dunwu.errors import NotInstalled, UserError
 from dunwu.models.adapters import add_adapter, effective_weight, find_linear_layers, list_learned
-from dunwu.models.load import Policy
+from dunwu.models.policy import Policy
 from dunwu.rollout.builtin.engine import TorchEngine
 from dunwu.training.critic import Critic
 from dunwu.training.learner import Learner

@@ -16,7 +16,7 @@ from dunwu.algorithms.batching import make_train_step
 from dunwu.config.schema import AlgorithmSpec, OptimizerSpec, UpdateSpec, ValueSpec
 from dunwu.errors import Fault
 from dunwu.metrics import reduce
-from dunwu.models.load import Policy
+from dunwu.models.policy import Policy
 from dunwu.models.scalar_head import compute_values
 from dunwu.training.critic import Critic
 from dunwu.training.steps import take_step

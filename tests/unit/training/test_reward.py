@@ -12,7 +12,8 @@ import torch
 
 from dunwu.config.schema import OptimizerSpec, PassSpec
 from dunwu.errors import UserError
-from dunwu.models.load import Policy, load_scorer, save_policy
+from dunwu.models.load import load_scorer, save_policy
+from dunwu.models.policy import Policy
 from dunwu.training.reward import PairBatch, RewardTrainer, Tokens, VerdictBatch
 from dunwu.training.steps import take_step
 

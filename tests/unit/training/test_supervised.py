@@ -11,7 +11,7 @@ import torch
 
 from dunwu.config.schema import OptimizerSpec, PassSpec
 from dunwu.errors import Fault, Interrupted
-from dunwu.models.load import Policy
+from dunwu.models.policy import Policy
 from dunwu.training.steps import take_step
 from dunwu.training.supervised import SupervisedTrainer
 from dunwu.types import GradedSample, TokenizedExample

@@ -7,7 +7,7 @@ import pytest
 import torch
 from jaxtyping import Float32, Int32
 
-from dunwu.models.load import Policy
+from dunwu.models.policy import Policy
 from dunwu.training import text_logprobs
 from dunwu.training.text_logprobs import compute_text_logprobs
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from dunwu.algorithms import Algorithm, build, cut_minibatches
 from dunwu.config.schema import AlgorithmSpec, OptimizerSpec, UpdateSpec
 from dunwu.errors import Fault, Interrupted
-from dunwu.models.load import Policy
+from dunwu.models.policy import Policy
 from dunwu.training.steps import take_step
 from dunwu.training.trainer import PolicyTrainer, Trainer
 from dunwu.types import GradedSample

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors
-from transformers import PreTrainedTokenizerFast
 
 from dunwu.errors import UserError
 from dunwu.models.gguf.header import Header
@@ -50,6 +49,9 @@ def build_tokenizer(header: Header) -> Any:
     Raises:
         UserError: It is of a kind that is not read, or its parts do not fit together.
     """
+    # Here, because it takes a second to import, and most who ask the cache need no new tokenizer.
+    from transformers import PreTrainedTokenizerFast
+
     kind, tokens, types = header.metadata.get("tokenizer.ggml.model"), *_read_vocabulary(header)
     build = {"gpt2": _build_byte_level, "llama": _build_sentencepiece}.get(str(kind))
     if build is None:

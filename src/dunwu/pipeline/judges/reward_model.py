@@ -12,7 +12,7 @@ from dunwu.algorithms.batching import make_buckets, pad_rows
 from dunwu.config.schema import EvalStage, JudgeSpec, RLStage
 from dunwu.execution.executor import Executor
 from dunwu.models import packing
-from dunwu.models.load import Policy
+from dunwu.models.policy import Policy
 from dunwu.models.scalar_head import score_sequences
 from dunwu.models.templates import Template
 from dunwu.types import RolloutGroup

@@ -12,7 +12,7 @@ from dunwu import algorithms, tasks
 from dunwu.algorithms import Algorithm
 from dunwu.config.schema import RLStage
 from dunwu.evaluation.perplexity import EncodedPassage
-from dunwu.models.load import Policy
+from dunwu.models.policy import Policy
 from dunwu.models.templates import PromptTooLong, Template, count_positions
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.cost_ledger import CostLedger

@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
 
 from dunwu.errors import UserError
-from dunwu.models.load import Policy
+from dunwu.models.policy import Policy
 from dunwu.models.weights import WeightUpdate, check_update
 from dunwu.rollout.builtin.cache import KVCache
 from dunwu.rollout.builtin.decoder import make_decoder

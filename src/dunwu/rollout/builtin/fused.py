@@ -5,10 +5,9 @@ H hidden size, A query heads, K key-value heads, D head dimension, F intermediat
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from jaxtyping import Float, Int64
@@ -18,6 +17,7 @@ from torch.nn import functional
 from dunwu.kernels import operations as kernels
 from dunwu.kernels.products import PackedMatrix
 from dunwu.models.attention import attend, find_visible, make_bias
+from dunwu.models.llama_parts import LlamaParts
 from dunwu.models.packing import pack
 from dunwu.models.weights import Place
 from dunwu.rollout.builtin.cache import KeysValues, KVCache
@@ -84,21 +84,20 @@ class Layer:
 class FusedDecoder:
     """See ``decoder.Decoder``."""
 
-    def __init__(self, model: Any) -> None:
-        config, attention = model.config, model.model.layers[0].self_attn
-        self._heads, self._kv_heads = config.num_attention_heads, config.num_key_value_heads
-        self._width, self._scale, self._eps = attention.head_dim, attention.scaling, config.rms_norm_eps
-        self._rotary = copy.deepcopy(model.model.rotary_emb)
+    def __init__(self, parts: LlamaParts) -> None:
+        self._heads, self._kv_heads = parts.heads, parts.kv_heads
+        self._width, self._scale, self._eps = parts.width, parts.scale, parts.epsilon
+        self._compute_rotation = replace(parts, weights={}).compute_rotation
         self._table: tuple[Tensor, Tensor] | None = None
-        fusion = self._begin_fusion(model)
+        fusion = self._begin_fusion(parts)
         self._embedding = fusion.join("model.embed_tokens.weight")
-        self._layers = [fusion.layer(f"model.layers.{i}.") for i in range(config.num_hidden_layers)]
+        self._layers = [fusion.layer(f"model.layers.{i}.") for i in range(parts.layers)]
         self._norm = fusion.join("model.norm.weight")
         self._head = fusion.linear("lm_head.")
         self.parameters: Mapping[str, Place] = fusion.finish()
 
-    def _begin_fusion(self, model: Any) -> _Fusion:
-        return _Fusion(model)
+    def _begin_fusion(self, parts: LlamaParts) -> _Fusion:
+        return _Fusion(parts)
 
     def prefill(
         self, tokens_NP: Int64[Tensor, "N P"], last_N: Int64[Tensor, " N"]
@@ -179,16 +178,11 @@ class FusedDecoder:
     def _rope(self, length: int) -> tuple[Float[Tensor, "T D"], Float[Tensor, "T D"]]:
         """Compute cosines and sines of positions; the sine's first half negated, as rotating by a roll needs."""
         if self._table is None or len(self._table[0]) < length:
-            cos, sin = self._compute_rope(length)
+            cos, sin = (table.to(self._norm.dtype) for table in self._compute_rotation(length))
             sign = torch.ones_like(sin[0])
             sign[: self._width // 2] = -1.0
             self._table = (cos, sin * sign)
         return self._table
-
-    def _compute_rope(self, length: int) -> tuple[Float[Tensor, "T D"], Float[Tensor, "T D"]]:
-        positions = torch.arange(length, device=self._embedding.device)[None]
-        cos, sin = self._rotary(self._norm, positions)
-        return cos[0], sin[0]
 
 
 class KernelDecoder(FusedDecoder):
@@ -198,8 +192,8 @@ class KernelDecoder(FusedDecoder):
     read as their prefix tree: what they share, a template or solved examples, is computed once.
     """
 
-    def __init__(self, model: Any) -> None:
-        super().__init__(model)
+    def __init__(self, parts: LlamaParts) -> None:
+        super().__init__(parts)
         self._plain: tuple[Tensor, Tensor] | None = None
         self._shape = kernels.Heads(
             queries=self._heads, keys=self._kv_heads, width=self._width, scale=self._scale, epsilon=self._eps
@@ -237,7 +231,7 @@ class KernelDecoder(FusedDecoder):
     def _place(self, of_tokens: Int64[Tensor, " M"], length: int) -> kernels.Positions:
         """Return the tokens' places in rotary tables of at least ``length`` positions, which are made once."""
         if self._plain is None or len(self._plain[0]) < length:
-            self._plain = self._compute_rope(length)
+            self._plain = self._compute_rotation(length)
         cosines, sines = self._plain
         return kernels.Positions(cosines=cosines, sines=sines, of_tokens=of_tokens)
 
@@ -246,8 +240,8 @@ class KernelDecoder(FusedDecoder):
             return kernels.HeadNorms()
         return kernels.HeadNorms(query=layer.head_norm[0], key=layer.head_norm[-1])
 
-    def _begin_fusion(self, model: Any) -> _Fusion:
-        return _PackedFusion(model)
+    def _begin_fusion(self, parts: LlamaParts) -> _Fusion:
+        return _PackedFusion(parts)
 
     def _embed(self, tokens: Int64[Tensor, "*M"]) -> Float[Tensor, "*M H"]:
         return super()._embed(tokens).float()
@@ -262,11 +256,11 @@ class KernelDecoder(FusedDecoder):
 class _Fusion:
     """Builds the fused matrices, and remembers for every parameter of the model its own part of them."""
 
-    def __init__(self, model: Any) -> None:
-        self._source: dict[str, Tensor] = dict(model.named_parameters(remove_duplicate=False))
+    def __init__(self, parts: LlamaParts) -> None:
+        self._source = parts.weights
         self._places: dict[str, Place] = {}
         self._made: dict[int, Tensor] = {}
-        self._heads = [model.config.num_attention_heads, model.config.num_key_value_heads]
+        self._heads = [parts.heads, parts.kv_heads]
 
     def join(self, *names: str) -> Tensor:
         """Put the named matrices (or biases) one below the other, in storage of their own; tied ones are made once."""
@@ -280,7 +274,7 @@ class _Fusion:
         return whole
 
     def _read(self, name: str) -> Tensor:
-        return self._source[name].detach()
+        return self._source[name]
 
     def optional(self, *names: str) -> Tensor | None:
         """Join as ``join`` does, or return None where the model has none of them."""
@@ -328,7 +322,7 @@ class _PackedFusion(_Fusion):
         return weight.float() if weight.ndim == 1 else weight
 
     def linear(self, *prefixes: str) -> Linear:
-        weights = [self._source[f"{prefix}weight"].detach() for prefix in prefixes]
+        weights = [self._source[f"{prefix}weight"] for prefix in prefixes]
         matrix, first = PackedMatrix(sum(map(len, weights)), weights[0].shape[1], weights[0].dtype), 0
         for weight in weights:
             place = PackedRows(matrix, first, (len(weight), weight.shape[1]), self._made.get(weight.data_ptr()))

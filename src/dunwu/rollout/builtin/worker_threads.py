@@ -14,7 +14,7 @@ from threading import Event, Thread
 import torch
 
 from dunwu.models.flops import count_worker_threads
-from dunwu.models.load import Policy
+from dunwu.models.policy import Policy
 from dunwu.models.weights import WeightUpdate
 from dunwu.rollout.builtin.engine import TorchEngine
 from dunwu.rollout.engine import Engine, Sample
