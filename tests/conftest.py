@@ -22,6 +22,12 @@ def _signals_as_at_a_terminal() -> None:
         signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keep what tests cache out of the user's cache, and what is there out of tests."""
+    os.environ["DUNWU_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(autouse=True)
 def _registries_as_before() -> Iterator[None]:
     """Forget the names that a test registers: the next test lists and checks names."""

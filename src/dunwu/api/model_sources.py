@@ -15,7 +15,6 @@ from dunwu.errors import UserError, did_you_mean
 from dunwu.models.export import find_trained_template
 from dunwu.models.gguf.header import read_header
 from dunwu.models.gguf.source import find_gguf
-from dunwu.models.load import load_tokenizer
 from dunwu.models.places import HUB_ID
 from dunwu.models.shape import find_shape
 from dunwu.runs import RunReader
@@ -44,6 +43,8 @@ class Source:
         folder = Path(self.source)
         if folder.is_absolute() and (trained := find_trained_template(folder)) is not None:
             return trained
+        from dunwu.models.load import load_tokenizer  # transformers takes long to import, and most sources need none
+
         return CHAT if getattr(load_tokenizer(self.source), "chat_template", None) else PLAIN
 
     @property

@@ -182,20 +182,30 @@ class Policy:
         return executor.open_policy(self.source, longest=self._longest, learns=False, generates=True)
 
     @cached_property
+    def _reader(self) -> LoadedPolicy:
+        """What generates: it need not be transformers' model, unless that is here already."""
+        if "_loaded" in vars(self):
+            return self._loaded
+        return self._executor.open_reader(self.source, longest=self._longest)
+
+    @cached_property
     def _engine(self) -> Engine:
-        return self._executor.build_engine(self._loaded, max_sequences=MAX_SEQUENCES)
+        return self._executor.build_engine(self._reader, max_sequences=MAX_SEQUENCES)
 
     @cached_property
     def _encoder(self) -> Template:
+        from dunwu.models.chat_templates import start_renderer
         from dunwu.models.templates import Template
 
-        return Template(PromptSpec(template=self.template, max_tokens=self._positions), self.tokenizer)
+        if self.template == "chat":
+            start_renderer()
+        return Template(PromptSpec(template=self.template, max_tokens=self._positions), self._reader.tokenizer)
 
     @cached_property
     def _positions(self) -> int:
         from dunwu.models.templates import count_positions
 
-        return count_positions(self.model)
+        return count_positions(self._reader.model)
 
     @property
     def _longest(self) -> int:

@@ -36,6 +36,20 @@ class Executor(Protocol):
             UserError: the model cannot be used, or a reader of it disagrees with its forward pass.
         """
 
+    def open_reader(self, source: str, *, longest: int) -> Policy:
+        """Load a policy that only generates, in a fraction of the time where it was opened before.
+
+        Args:
+            source: see ``open_policy``.
+            longest: tokens of the longest sequence that there may be.
+
+        Returns:
+            What an engine and a prompt template take; its model may be a ``LightModel``.
+
+        Raises:
+            UserError: see ``open_policy``.
+        """
+
     def open_scorer(self, source: str, *, longest: int, new_head: bool = False) -> Policy:
         """Load a reward model or a value network, and compare its batches with single sequences.
 

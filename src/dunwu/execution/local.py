@@ -1,25 +1,32 @@
-"""Executes a stage in this process: the one place that builds engines and trainers."""
+"""Executes a stage in this process: the one place that builds engines and trainers.
+
+What trains, and what reads a model by transformers, is imported where it is needed: together that takes longer than to
+open a known model and to write its first token.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import torch
 
 from dunwu import registry
-from dunwu.algorithms import Algorithm
 from dunwu.config.schema import ModelSpec, RewardModelStage, RLStage, ServedModel, SFTStage
 from dunwu.errors import UserError
-from dunwu.execution.policies import open_policy, open_scorer
 from dunwu.machine import usable_cores
+from dunwu.models.places import find_device, resolve
 from dunwu.models.policy import Dtype, Policy
+from dunwu.models.snapshots import find_key, load_snapshot, save_snapshot
 from dunwu.rollout.engine import Engine, EngineBuilder
 from dunwu.rollout.remote.engine import EndpointEngine
 from dunwu.rollout.seeds import derive_seed
-from dunwu.training.critic import Critic
-from dunwu.training.reward import RewardTrainer
-from dunwu.training.supervised import SupervisedTrainer
-from dunwu.training.trainer import PolicyTrainer, Trainer
+
+if TYPE_CHECKING:
+    from dunwu.algorithms import Algorithm
+    from dunwu.training.reward import RewardTrainer
+    from dunwu.training.supervised import SupervisedTrainer
+    from dunwu.training.trainer import Trainer
 
 
 class LocalExecutor:
@@ -35,12 +42,28 @@ class LocalExecutor:
 
     def open_policy(self, source: str, *, longest: int, learns: bool, generates: bool) -> Policy:
         """See ``Executor.open_policy``."""
+        from dunwu.execution.policies import open_policy
+
         return open_policy(
             source, self._spec, longest=longest, learns=learns, generates=generates, message=self._message
         )
 
+    def open_reader(self, source: str, *, longest: int) -> Policy:
+        """See ``Executor.open_reader``."""
+        place, dtype = resolve(source), self._spec.dtype
+        here = self._spec.engine == "builtin" and find_device(self._spec.device).type == "cpu"
+        key = find_key(place, dtype, longest) if here else None
+        if key and (policy := load_snapshot(place, key, dtype)):
+            return policy
+        policy = self.open_policy(source, longest=longest, learns=False, generates=True)
+        if key:
+            save_snapshot(policy, place, key, dtype)
+        return policy
+
     def open_scorer(self, source: str, *, longest: int, new_head: bool = False) -> Policy:
         """See ``Executor.open_scorer``."""
+        from dunwu.execution.policies import open_scorer
+
         return open_scorer(source, self._spec, longest=longest, message=self._message, new_head=new_head)
 
     def build_engine(self, policy: Policy, *, max_sequences: int, dtype: Dtype | None = None) -> Engine:
@@ -64,6 +87,9 @@ class LocalExecutor:
         self, stage: RLStage, policy: Policy, algorithm: Algorithm, *, seed: int, value_network: Policy | None = None
     ) -> Trainer:
         """See ``Executor.build_policy_trainer``."""
+        from dunwu.training.critic import Critic
+        from dunwu.training.trainer import PolicyTrainer
+
         critic = None
         if stage.value and value_network:
             critic = Critic(
@@ -90,6 +116,8 @@ class LocalExecutor:
         self, stage: SFTStage, policy: Policy, *, total_steps: int, seed: int
     ) -> SupervisedTrainer:
         """See ``Executor.build_supervised_trainer``."""
+        from dunwu.training.supervised import SupervisedTrainer
+
         return SupervisedTrainer(
             policy, stage.optimizer, stage.update, total_steps=total_steps, adapter=stage.adapter, seed=seed
         )
@@ -98,6 +126,8 @@ class LocalExecutor:
         self, stage: RewardModelStage, scorer: Policy, *, total_steps: int, seed: int
     ) -> RewardTrainer:
         """See ``Executor.build_reward_trainer``."""
+        from dunwu.training.reward import RewardTrainer
+
         return RewardTrainer(
             scorer, stage.optimizer, stage.update, total_steps=total_steps, adapter=stage.adapter, seed=seed
         )

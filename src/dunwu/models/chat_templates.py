@@ -6,6 +6,7 @@ import atexit
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from threading import Lock
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ LONGEST = 1 << 24
 """Characters of a rendered conversation."""
 PATIENCE: Final = 120.0
 """Seconds of the worker's own time beside that: to start, and to say what it made."""
+COMMAND: Final = (sys.executable, "-P", "-m", "dunwu.models.chat_template_worker")
 TRIES: Final = 3
 """What was killed from outside is started again."""
 
@@ -39,7 +41,7 @@ class _Renderer:
             for _ in range(TRIES):
                 try:
                     if self._process is None:
-                        self._process = LineProcess([sys.executable, "-P", "-m", "dunwu.models.chat_template_worker"])
+                        self._process = LineProcess(COMMAND)
                     head = self._process.ask(request, PATIENCE)
                     return "".join(self._process.read_line(PATIENCE) for _ in range(head["pieces"])), head["error"]
                 except EOFError as error:
@@ -56,6 +58,12 @@ class _Renderer:
         """How the process ended; None where it runs or never began."""
         return None if self._process is None else self._process.process.poll()
 
+    def start(self) -> None:
+        """Start the process before it is asked."""
+        with self._lock, suppress(EOFError):
+            if self._process is None:
+                self._process = LineProcess(COMMAND)
+
     def close(self) -> None:
         """End the process."""
         with self._lock:
@@ -69,6 +77,11 @@ class _Renderer:
 
 _renderer = _Renderer()
 atexit.register(_renderer.close)
+
+
+def start_renderer() -> None:
+    """Start the process that renders, which takes a second, while something else goes on."""
+    _renderer.start()
 
 
 def render_chat(tokenizer: Any, messages: Sequence[dict[str, Any]], *, asks: bool, name: str) -> str:
@@ -95,7 +108,7 @@ def render_chat(tokenizer: Any, messages: Sequence[dict[str, Any]], *, asks: boo
         "messages": list(messages),
         "asks": asks,
         "bounds": {"seconds": SECONDS, "longest": LONGEST},
-        "tokens": {kind: _plain(token) for kind, token in tokenizer.special_tokens_map.items()},
+        "tokens": {kind: as_text(token) for kind, token in tokenizer.special_tokens_map.items()},
     }
     text, reason = _renderer.render(request)
     if reason is not None:
@@ -103,6 +116,6 @@ def render_chat(tokenizer: Any, messages: Sequence[dict[str, Any]], *, asks: boo
     return text
 
 
-def _plain(token: Any) -> Any:
-    """Tokens as text; some are objects, and some kinds have several."""
+def as_text(token: Any) -> Any:
+    """Return a special token as text; some are objects, and some kinds have several."""
     return [str(one) for one in token] if isinstance(token, list | tuple) else str(token)

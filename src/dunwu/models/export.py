@@ -13,8 +13,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from dunwu.models.load import ORIGINAL_TEMPLATE, load_tokenizer
-from dunwu.models.templates import NAMED
+from dunwu.models.templates import NAMED, ORIGINAL_TEMPLATE
 from dunwu.types import Sampling
 
 CARD = "README.md"
@@ -72,6 +71,8 @@ def write_chat_template(folder: Path, template: str) -> None:
         folder: of transformers, just written.
         template: ``prompt.template`` of the recipe; ``chat`` leaves the tokenizer's own.
     """
+    from dunwu.models.load import load_tokenizer  # transformers takes long to import, and who only looks needs none
+
     if template == "chat":
         return
     file = folder / CHAT_TEMPLATE
@@ -93,6 +94,8 @@ def write_generation_config(folder: Path, sampling: Sampling | None) -> None:
         folder: of transformers, just written.
         sampling: None leaves it as the folder says.
     """
+    from dunwu.models.load import load_tokenizer
+
     file = folder / GENERATION_CONFIG
     config: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     if sampling:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -19,19 +19,16 @@ from dunwu.models.bounds import bound_by_weights
 from dunwu.models.gguf.header import read_header
 from dunwu.models.gguf.source import find_gguf
 from dunwu.models.gguf.tokenizer import build_tokenizer
-from dunwu.models.places import resolve
+from dunwu.models.places import Device, find_device, resolve
 from dunwu.models.policy import TYPES, Dtype, Policy
-from dunwu.models.templates import find_end_of_turn
+from dunwu.models.templates import ORIGINAL_TEMPLATE, find_end_of_turn
 
 logging.disable_progress_bar()  # loading and saving are short, and progress has a place of its own
 
-ORIGINAL_TEMPLATE = "original"
-"""The chat template that a tokenizer came with, where a stage has put the one that it trained with before it."""
 ADVICE = re.compile(
     r"trust_remote_code|weights_only|torch\.load|pickle|use_safetensors|upgrade|\binstall\b|from_tf|ignore_"
 )
 """In a library's advice, which is not ours to pass on: some of it is to run what a stranger wrote."""
-Device = Literal["auto", "cpu", "cuda"]
 
 
 def load_policy(
@@ -216,21 +213,6 @@ def _find_eos_ids(tokenizer: Any, model: Any, place: str) -> tuple[int, ...]:
 
 def _dtype(dtype: Dtype | torch.dtype) -> torch.dtype:
     return dtype if isinstance(dtype, torch.dtype) else TYPES[dtype]
-
-
-def find_device(device: Device | torch.device) -> torch.device:
-    """Find the device that a recipe asks for.
-
-    Raises:
-        UserError: cuda is asked for, and torch sees none.
-    """
-    if isinstance(device, torch.device):
-        return device
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise UserError("cuda is asked for, and torch sees no CUDA device here", field="model.device")
-    return torch.device(device)
 
 
 def _explain(error: BaseException) -> str:

@@ -1,9 +1,12 @@
-"""Where a model lies."""
+"""Where a model lies: its folder, and the device that it works on."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Literal
+
+import torch
 
 from dunwu.config.model_folder import check_folder
 from dunwu.config.packaged import find_packaged
@@ -12,6 +15,7 @@ from dunwu.models.gguf.cache import convert_gguf
 from dunwu.models.gguf.source import find_gguf
 
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)?")
+Device = Literal["auto", "cpu", "cuda"]
 
 
 def resolve(source: str) -> str:
@@ -31,3 +35,18 @@ def resolve(source: str) -> str:
     if not HUB_ID.fullmatch(source):
         raise UserError("no such folder", file=source)
     return source
+
+
+def find_device(device: Device | torch.device) -> torch.device:
+    """Find the device that a recipe asks for.
+
+    Raises:
+        UserError: cuda is asked for, and torch sees none.
+    """
+    if isinstance(device, torch.device):
+        return device
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device == "cuda" and not torch.cuda.is_available():
+        raise UserError("cuda is asked for, and torch sees no CUDA device here", field="model.device")
+    return torch.device(device)

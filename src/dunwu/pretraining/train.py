@@ -12,7 +12,7 @@ from transformers import GenerationConfig, PreTrainedTokenizerFast, Qwen3Config,
 
 from dunwu.config.schema import PretrainStage, TransformerSpec
 from dunwu.errors import Fault
-from dunwu.models.load import find_device
+from dunwu.models.places import find_device
 from dunwu.pretraining.batches import IGNORED, Batch, BatchPools
 from dunwu.pretraining.corpora import CORPORA
 from dunwu.pretraining.tokenizer import build_tokenizer

@@ -4,7 +4,7 @@
     CACHE/gguf/HASH-cN.lock      held while it is made
     CACHE/gguf/files/*.json      the hash of each file by its path, size and times, so that none is read twice for it
 
-CACHE is ``$DUNWU_CACHE``, or ``dunwu`` below ``$XDG_CACHE_HOME``, or ``~/.cache/dunwu``. All of it may be deleted.
+CACHE is ``find_cache``. All of it may be deleted.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from dunwu.errors import Fault, UserError
+from dunwu.models.cache_folder import find_cache
 from dunwu.models.gguf.conversion import CONVERTER, measure_weights, write_folder
 from dunwu.models.gguf.header import Header, read_header
 from dunwu.models.gguf.source import find_gguf
@@ -109,9 +110,7 @@ def hash_gguf(path: Path) -> str:
 
 
 def _cache() -> Path:
-    chosen = os.environ.get("DUNWU_CACHE")
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return (Path(chosen).expanduser() if chosen else home / "dunwu") / "gguf"
+    return find_cache() / "gguf"
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from dunwu.models.fused_layers import can_fuse, is_llama_like
 from dunwu.models.llama_parts import LlamaParts
+from dunwu.models.snapshots import LightModel
 from dunwu.models.weights import Place
 from dunwu.rollout.builtin.cache import KeysValues, KVCache
 from dunwu.rollout.builtin.fused import FusedDecoder, KernelDecoder
@@ -61,9 +62,14 @@ class Decoder(Protocol):
 def make_decoder(model: Any) -> Decoder:
     """Make the faster decoder that computes this model, on its own copy of the weights.
 
+    Args:
+        model: of transformers, or a ``LightModel``.
+
     Raises:
         UserError: see ``ModuleDecoder``.
     """
+    if isinstance(model, LightModel):
+        return KernelDecoder(model.parts)
     if can_fuse(model):
         return KernelDecoder(LlamaParts.of_model(model))
     if is_llama_like(model):
