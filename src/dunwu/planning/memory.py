@@ -19,14 +19,10 @@ PROCESS = GIB // 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """Bytes over all devices.
-
-    On GPUs the sum is an upper bound, as if the rollout's cache and the activations lived at the same time. On a CPU
-    they take turns, and a freed block is the system's again.
+    """Bytes over all devices, all that may lie there at the same time: an engine keeps its cache between rollouts.
 
     Attributes:
         process: Python and its libraries, on a CPU.
-        alternating: Whether cache and activations take turns.
     """
 
     weights: int
@@ -40,17 +36,15 @@ class Memory:
     logits: int = 0
     activations: int = 0
     process: int = 0
-    alternating: bool = False
 
     @property
     def gib(self) -> float:
-        """What is needed at the same time, in GiB."""
-        turns = min(self.kv_cache, self.logits + self.activations) if self.alternating else 0
-        return sum(self.parts_gib().values()) - turns / GIB
+        """All parts together, in GiB."""
+        return sum(self.parts_gib().values())
 
     def parts_gib(self) -> dict[str, float]:
         """Each part in GiB."""
-        return {part.name: getattr(self, part.name) / GIB for part in fields(self) if part.name != "alternating"}
+        return {part.name: getattr(self, part.name) / GIB for part in fields(self)}
 
 
 def estimate_rl_memory(
@@ -77,14 +71,14 @@ def estimate_rl_memory(
         engine               N b (of ``rollout.dtype``) for each of the ``engines``, which have their own copies; with
                              the kernels a tied output once more, packed
         kv_cache             max_sequences x context x kv_values x b, for whole prompts and answers; b is 4 on a CPU
-        logits               3 x logprob_chunk x vocabulary x 4 (logits, softmax, gradient, in fp32); on a CPU also
-                             whole chunks that are kept from forward to backward, ``KEPT_LOGITS_BYTES`` at most;
-                             with the kernels also the output, packed; in bfloat16 twice
+        logits               3 x logprob_chunk x vocabulary x 4 (logits, softmax, gradient, in fp32); with the kernels
+                             1 x (each overwrites the one before), the output, packed, in bfloat16 twice, and whole
+                             chunks that are kept from forward to backward, ``KEPT_LOGITS_BYTES`` at most
         activations          see ``_activations``; on a GPU for tokens_per_microbatch tokens (at least one sequence), on
                              a CPU for those of them that are left when common beginnings are computed once
         process              on a CPU ``PROCESS``; on a GPU it is not in the device's memory
 
-    On a CPU the fused layers keep less, and the cache is gone before an update begins.
+    On a CPU the fused layers keep less.
     """
     size, context = BYTES[stage.model.dtype], prompt.whole + completion
     generates = BYTES[stage.rollout.dtype or stage.model.dtype]
@@ -106,7 +100,6 @@ def estimate_rl_memory(
             shape, tokens, size, checkpointing=stage.update.gradient_checkpointing, fused=_is_fused(hardware)
         ),
         process=PROCESS if on_cpu else 0,
-        alternating=on_cpu,
     )
 
 
@@ -116,10 +109,11 @@ def _longest_microbatch(stage: RLStage, context: int) -> int:
 
 def _logits(stage: RLStage | DataStage, shape: ModelShape, hardware: HardwareSpec, tokens: int) -> int:
     row = shape.vocabulary * BYTES["float32"]
-    fits = hardware.device == "cpu" and stage.update.logprob_chunk * row <= KEPT_LOGITS_BYTES
-    kept = min(tokens * row, KEPT_LOGITS_BYTES) if fits else 0
-    packed = shape.hidden * row if _is_fused(hardware) else 0
-    return 3 * stage.update.logprob_chunk * row + kept + packed
+    chunk = stage.update.logprob_chunk * row
+    if not _is_fused(hardware):
+        return 3 * chunk
+    kept = min(tokens * row, KEPT_LOGITS_BYTES) if chunk <= KEPT_LOGITS_BYTES else 0
+    return chunk + kept + shape.hidden * row
 
 
 def _engine(shape: ModelShape, size: int, hardware: HardwareSpec) -> int:

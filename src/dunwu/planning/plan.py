@@ -154,7 +154,5 @@ def _assumptions(hardware: HardwareSpec) -> tuple[str, ...]:
     return (
         f"{hardware.count} x {hardware.device}: {DEVICES[hardware.device].basis}",
         f"hours: every completion {length}, prompts as long as a few or at their limit, no device idle",
-        "memory: rollout cache and activations take turns"
-        if hardware.device == "cpu"
-        else "memory is an upper bound: rollout cache and activations counted together, over all devices",
+        "memory: all parts counted together, over all devices",
     )
