@@ -13,13 +13,12 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from dunwu.models.templates import NAMED, ORIGINAL_TEMPLATE
+from dunwu.models.templates import CHAT_TEMPLATE, NAMED, ORIGINAL_TEMPLATE
 from dunwu.types import Sampling
 
 CARD = "README.md"
 DOCUMENTS = frozenset({".md", ".toml"})
 """Suffixes of what a model's folder holds for people alone: no later stage depends on it."""
-CHAT_TEMPLATE = "chat_template.jinja"
 GENERATION_CONFIG = "generation_config.json"
 _QUESTION = " ~ asked.text ~ "
 _FRAME = (

@@ -16,12 +16,13 @@ from transformers.utils import logging
 from dunwu.config.model_folder import read_config
 from dunwu.errors import UserError
 from dunwu.models.bounds import bound_by_weights
+from dunwu.models.chat_templates import start_renderer
 from dunwu.models.gguf.header import read_header
 from dunwu.models.gguf.source import find_gguf
 from dunwu.models.gguf.tokenizer import build_tokenizer
 from dunwu.models.places import Device, find_device, resolve
 from dunwu.models.policy import TYPES, Dtype, Policy
-from dunwu.models.templates import ORIGINAL_TEMPLATE, find_end_of_turn
+from dunwu.models.templates import CHAT_TEMPLATE, ORIGINAL_TEMPLATE, find_end_of_turn
 
 logging.disable_progress_bar()  # loading and saving are short, and progress has a place of its own
 
@@ -46,6 +47,8 @@ def load_policy(
             that are no numbers; no end-of-sequence token; ``cuda`` asked for on a machine without it.
     """
     place = resolve(source)
+    if (Path(place) / CHAT_TEMPLATE).is_file():
+        start_renderer()  # it is asked how a turn ends when the weights are there
     model, info = _load_model(AutoModelForCausalLM, "a causal language model", place, _dtype(dtype))
     if info["missing_keys"]:
         raise UserError(f"weights are missing: {_some(info['missing_keys'])}", file=place)

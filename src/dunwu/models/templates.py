@@ -30,6 +30,8 @@ OPENED: Final = re.compile(r"(?:<think>\s*|(?:<think>\s*)?</think>\s*)\Z")
 """At a prompt's end: reasoning that it begins, or leaves out."""
 NOTHING: Final = re.compile(r"\s*(?:<think>\s*)?</think>\s*")
 """Reasoning that is none, where an answer begins."""
+CHAT_TEMPLATE: Final = "chat_template.jinja"
+"""The file of a model's folder that holds its chat template."""
 ORIGINAL_TEMPLATE: Final = "original"
 """The chat template that a tokenizer came with, where a stage has put the one that it trained with before it."""
 STAND_IN: Final = "ANSWER"
