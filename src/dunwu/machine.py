@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import re
+import resource
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypedDict
@@ -12,6 +14,9 @@ from typing import TypedDict
 GIB = 2**30
 CONTROL_GROUPS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 """Where Linux says how much memory a container may use, versions 2 and 1."""
+
+
+STATUS = Path("/proc/self/status")
 
 
 class MachineRecord(TypedDict):
@@ -55,6 +60,17 @@ def let_waiting_threads_sleep() -> None:
 def usable_cores() -> int:
     """Count the cores that this process may use; where the system does not tell, all of them."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def read_peak_memory() -> int:
+    """Return the most bytes of memory that this process has held; 0 where the system does not tell."""
+    try:
+        status = STATUS.read_text()
+    except OSError:
+        # Bytes on macOS. Linux has it too, but a child begins with its parent's.
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss if sys.platform == "darwin" else 0
+    found = re.search(r"VmHWM:\s*(\d+) kB", status)
+    return int(found[1]) * 1024 if found else 0
 
 
 def read_cpu_flags() -> set[str]:

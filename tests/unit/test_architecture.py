@@ -311,6 +311,7 @@ def test_the_command_s_face() -> None:
         "ablate": {"directory", "--stage", "--chains", "--samples", "--json"},
         "watch": {"directories", "--port", "--open"},
         "reproduce": {"recipe", "--set", "--seeds", "--out", "--resume"},
+        "compare": {"variants", "--out"},
         "bench": {"name", "--against", "--data", "--size", "--json"},
         "recipes": {"--json"},
         "init": {"name", "file"},

@@ -184,7 +184,7 @@ def average_over_seeds(tables: Sequence[Sequence[ComparisonRow]]) -> list[Compar
         ]
         models = [model for model in row.values if all(model in other.values for other in found)]
         if len(found) == len(tables) and models:
-            bounds = _find_bounds(row)
+            bounds = find_bounds(row)
             values = {
                 model: estimate_mean([other.values[model].value for other in found], **bounds) for model in models
             }
@@ -199,7 +199,8 @@ class Bounds(TypedDict):
     highest: float
 
 
-def _find_bounds(row: ComparisonRow) -> Bounds:
+def find_bounds(row: ComparisonRow) -> Bounds:
+    """Return between which values a mean of what a row shows must lie."""
     known = describe_quantity(row.quantity)
     highest = 1.0 if known.share else math.inf
     return {"lowest": -highest if row.change or known.signed else 0.0, "highest": highest}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import fmean
 from typing import NamedTuple
 
 from dunwu.analysis.comparison_table import ComparisonRow, ComparisonTable, compare_models_over_seeds, describe_interval
@@ -24,12 +25,14 @@ class SeedCurve(NamedTuple):
     estimates: Sequence[Estimate]
 
 
-def average_metric(runs: Sequence[RunReader], metric: str) -> list[SeedCurve]:
+def average_metric(runs: Sequence[RunReader], metric: str, *, most: int = 1_000_000) -> list[SeedCurve]:
     """Average a metric over runs, stage by stage.
 
     Args:
         runs: Runs of one recipe.
         metric: Its name in metrics.jsonl. Only a reward may be below 0.
+        most: Points of a curve, at most; where there are more steps, a point is each run's mean over several that follow
+            each other, and stands at their last.
 
     Returns:
         A curve for each stage in which every run has the metric, over the steps that all of them have.
@@ -41,8 +44,13 @@ def average_metric(runs: Sequence[RunReader], metric: str) -> list[SeedCurve]:
     for stage in runs[0].stages:
         rows = [{row["step"]: row for row in run.stage(stage).read_metrics()} for run in runs]
         steps = [step for step in rows[0] if all(metric in by_step.get(step, {}) for by_step in rows)]
-        estimates = [estimate_mean([by_step[step][metric] for by_step in rows], lowest=lowest) for step in steps]
-        curves.append(SeedCurve(stage, steps, estimates))
+        size = max(1, -(-len(steps) // most))
+        groups = [steps[first : first + size] for first in range(0, len(steps), size)]
+        estimates = [
+            estimate_mean([fmean(by_step[step][metric] for step in group) for by_step in rows], lowest=lowest)
+            for group in groups
+        ]
+        curves.append(SeedCurve(stage, [group[-1] for group in groups], estimates))
     return [curve for curve in curves if curve.steps]
 
 

@@ -177,3 +177,25 @@ def reproduce(
         typer.echo(run_seeds(file, seeds=numbers, overrides=overrides or (), out=out, resume=resume))
     except Interrupted as error:
         raise Interrupted(f"{error}; the same command with --resume goes on") from error
+
+
+@main.command()
+def compare(
+    variants: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME=PATH...", help="Two or more; PATH is a run, or a folder of runs."),
+    ],
+    out: Annotated[Path, typer.Option(parser=parse_folder, metavar="PATH", help="Where page and figures go.")] = Path(
+        "runs/compared"
+    ),
+) -> None:
+    """Compare variants of a recipe, each over its seeds."""
+    from dunwu.commands.compare import compare as compare_folders
+
+    folders: dict[str, Path] = {}
+    for text in variants:
+        name, sign, path = text.partition("=")
+        if not sign or not name or not path or name in folders:
+            raise UserError(f"{text!r:.80}: write NAME=PATH, each name once", field="VARIANT")
+        folders[name] = parse_folder(path)
+    typer.echo(compare_folders(folders, out))

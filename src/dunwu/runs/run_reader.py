@@ -129,7 +129,7 @@ class RunReader:
 
 
 def read_times(directory: Path) -> dict[str, float]:
-    """Return timings.json (``began``, ``ended``, ``seconds``); empty where it is damaged or not there."""
+    """Return timings.json: ``began``, ``ended``, ``seconds``, ``peak_bytes``; empty where it is damaged or missing."""
     try:
         times = json.loads(require_regular(directory / "timings.json").read_text())
         return {name: float(value) for name, value in times.items()}

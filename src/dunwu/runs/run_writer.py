@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from dunwu.errors import UserError
+from dunwu.machine import read_peak_memory
 from dunwu.runs.atomic import atomic_remove, atomic_write, make_directory, recover
 from dunwu.runs.lock import DirectoryLock
 from dunwu.runs.recipe_changes import find_changes, is_free
@@ -147,8 +148,9 @@ class RunWriter(RunReader):
         _write_json(self.directory / "summary.json", summary)
 
     def add_seconds(self, seconds: float) -> float:
-        """Add what a process has worked to timings.json, beside when the first began and this one ended.
+        """Add what a process has worked to timings.json.
 
+        It also says when the first began, when this one ended, and the most memory that any of them took.
         A process that found the run done and timed adds nothing. A damaged file counts as nothing: no run is worth less
         for not knowing how long it took.
 
@@ -163,7 +165,8 @@ class RunWriter(RunReader):
             return before.get("seconds", 0.0)
         total = seconds + before.get("seconds", 0.0)
         began = before.get("began", min(now - seconds, self.created))
-        times = {"seconds": total, "began": began, "ended": now}
+        peak = max(float(read_peak_memory()), before.get("peak_bytes", 0.0))
+        times = {"seconds": total, "began": began, "ended": now, "peak_bytes": peak}
         _write_json(self.directory / "timings.json", times)
         return total
 

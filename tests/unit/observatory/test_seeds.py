@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.made_runs import begin
 
-from dunwu.analysis.seeds import compare_seeds
+from dunwu.analysis.seeds import average_metric, compare_seeds
 from dunwu.observatory.report.seeds_report import write_seeds_report
 from dunwu.runs import RunReader
 
@@ -38,3 +38,11 @@ def test_without_an_evaluation_training_speaks(tmp_path: Path) -> None:
 def test_of_one_update_there_is_one_column(tmp_path: Path) -> None:
     (table,) = compare_seeds([trained(tmp_path / name, [0.1]) for name in "ab"])
     assert table.models == ["update 16"]
+
+
+def test_many_updates_are_averaged_in_each_run_first(tmp_path: Path) -> None:
+    runs = [trained(tmp_path / "a", [float(step) for step in range(7)]), trained(tmp_path / "b", [1.0] * 7)]
+    (curve,) = average_metric(runs, "reward", most=3)
+    assert list(curve.steps) == [48, 96, 112]
+    assert [estimate.value for estimate in curve.estimates] == [1.0, 2.5, 3.5]
+    assert curve.estimates[0].low == curve.estimates[0].high == 1.0, "both runs have the mean 1"

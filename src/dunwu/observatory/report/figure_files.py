@@ -47,15 +47,29 @@ def check_fonts() -> None:
         raise Fault(text)
 
 
+def write_chart(folder: Path, chart: Chart, prefix: str = "") -> list[Path]:
+    """Write a figure as SVG and PNG, named by its title; nothing where no curve has points.
+
+    Args:
+        folder: Where to.
+        chart: The figure.
+        prefix: What the names begin with.
+
+    Returns:
+        The paths of what was written.
+
+    Raises:
+        Fault: A file cannot be written.
+    """
+    svg, name = chart.to_svg(), f"{prefix}{figures.make_slug(chart.title)}"
+    files = {folder / f"{name}.svg": svg.encode(), folder / f"{name}.png": _rasterize(svg)} if svg else {}
+    for path, content in files.items():
+        atomic_write(path, content)
+    return list(files)
+
+
 def _write_stage(folder: Path, data: StageData) -> list[Path]:
-    paths = []
-    for chart in _plot_stage(data):
-        if svg := chart.to_svg():
-            name = f"{data.name}-{figures.make_slug(chart.title)}"
-            for path, content in ((folder / f"{name}.svg", svg.encode()), (folder / f"{name}.png", _rasterize(svg))):
-                atomic_write(path, content)
-                paths.append(path)
-    return paths
+    return [path for chart in _plot_stage(data) for path in write_chart(folder, chart, f"{data.name}-")]
 
 
 def _plot_stage(data: StageData) -> list[Chart]:
