@@ -23,7 +23,7 @@ FIGURES = (
     ("Words of reflection", "reflections", "words a response", False),
     ("How undecided the policy is", "entropy", "nats a token", False),
 )
-MOST_POINTS = 40
+MOST_POINTS = 24
 """Of a curve; one rollout of few problems says little by itself."""
 
 
@@ -87,9 +87,10 @@ def plot_variants(variants: Sequence[Variant]) -> list[Chart]:
 def _write_page(
     folder: Path, name: str, seeds: str, charts: Sequence[Chart], tables: Sequence[ComparisonTable]
 ) -> Path:
-    note = "Lines are means over runs, bands Student's 95 % intervals of these means."
-    if any(len(series.points) == MOST_POINTS for chart in charts for series in chart.series):
-        note += f" Of many updates a point is the mean of several: no curve has more than {MOST_POINTS}."
+    note = (
+        "Lines are means over runs, bands Student's 95 % intervals of these means. "
+        f"Where a run has more than {MOST_POINTS} rollouts, a point is its mean over several."
+    )
     report = SeedsReport(
         name=name,
         seeds=seeds,
