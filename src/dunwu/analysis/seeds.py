@@ -31,8 +31,8 @@ def average_metric(runs: Sequence[RunReader], metric: str, *, most: int = 1_000_
     Args:
         runs: Runs of one recipe.
         metric: Its name in metrics.jsonl. Only a reward may be below 0.
-        most: Points of a curve, at most; where there are more steps, a point is each run's mean over several that follow
-            each other, and stands at their last.
+        most: Points of a curve, at most; where there are more steps, a point stands at the last of several, and is over
+            each run's mean of those.
 
     Returns:
         A curve for each stage in which every run has the metric, over the steps that all of them have.
