@@ -178,6 +178,10 @@ class Policy:
 
     @cached_property
     def _loaded(self) -> LoadedPolicy:
+        from dunwu.models.llama_parts import LightModel
+
+        if "_reader" in vars(self) and not isinstance(self._reader.model, LightModel):
+            return self._reader
         executor = self._executor
         return executor.open_policy(self.source, longest=self._longest, learns=False, generates=True)
 

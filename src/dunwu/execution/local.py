@@ -7,6 +7,7 @@ open a known model and to write its first token.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import torch
@@ -50,14 +51,17 @@ class LocalExecutor:
 
     def open_reader(self, source: str, *, longest: int) -> Policy:
         """See ``Executor.open_reader``."""
-        place, dtype = resolve(source), self._spec.dtype
-        here = self._spec.engine == "builtin" and find_device(self._spec.device).type == "cpu"
-        key = find_key(place, dtype, longest) if here else None
-        if key and (policy := load_snapshot(place, key, dtype)):
-            return policy
+        place, dtype, key = resolve(source), self._spec.dtype, None
+        # A snapshot saves seconds, so nothing that is wrong with one, or with the cache, stops anybody.
+        with suppress(Exception):
+            if self._spec.engine == "builtin" and find_device(self._spec.device).type == "cpu":
+                key = find_key(place, dtype, longest)
+            if key and (known := load_snapshot(place, key, dtype)):
+                return known
         policy = self.open_policy(source, longest=longest, learns=False, generates=True)
-        if key:
-            save_snapshot(policy, place, key, dtype)
+        with suppress(Exception):
+            if key:
+                save_snapshot(policy, place, key, dtype)
         return policy
 
     def open_scorer(self, source: str, *, longest: int, new_head: bool = False) -> Policy:

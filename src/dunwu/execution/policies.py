@@ -9,7 +9,7 @@ from dunwu.errors import UserError
 from dunwu.kernels.library import explain_absence
 from dunwu.models import packing
 from dunwu.models.agreement import WRITTEN, Reader, check_agreement, check_scorer, make_trainer_reader
-from dunwu.models.fused_layers import is_llama_like
+from dunwu.models.fused_layers import is_llama_like, make_reference
 from dunwu.models.load import load_policy, load_scorer
 from dunwu.models.policy import Policy
 from dunwu.models.templates import count_positions
@@ -88,14 +88,17 @@ def check_policy(policy: Policy, *, longest: int, learns: bool, generates: bool)
         UserError: see ``check_agreement``.
     """
     readers: dict[str, Reader] = {}
+    reference = make_reference(policy.model)
+    packed = learns and packing.enable(policy.model, reference)
     if learns:
         readers["the trainer"] = make_trainer_reader(policy.model)
     if generates:
         decoder = make_decoder(policy.model)
         readers["the engine"] = lambda rows: compute_forced_logprobs(decoder, rows, WRITTEN, policy.pad_id)
     longest = _bound(policy, longest)
-    notes = check_agreement(policy.model, readers, longest=longest, special_ids=_special_ids(policy))
-    if learns and is_llama_like(policy.model) and not packing.enable(policy.model):
+    special_ids = _special_ids(policy)
+    notes = check_agreement(policy.model, readers, longest=longest, special_ids=special_ids, reference=reference)
+    if learns and is_llama_like(policy.model) and not packed:
         name = policy.model.config.model_type
         notes.append(f"attention over shared prompts differs from {name}'s own, which trains it: several times slower")
     return notes

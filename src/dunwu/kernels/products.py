@@ -64,6 +64,8 @@ class PackedMatrix:
         self._multiply_into(out_NC, x_NH, bias_C, add=True)
 
     def _multiply_into(self, out_NC: Tensor, x_NH: Tensor, bias_C: Tensor | None, *, add: bool) -> None:
+        assert x_NH.dtype == torch.float32, x_NH.dtype
+        assert bias_C is None or bias_C.dtype == torch.float32, bias_C.dtype
         sizes = len(x_NH), *self.shape, int(add)
         if self._paired:
             steps = x_NH.stride()

@@ -54,7 +54,12 @@ class Probe:
 
 @torch.no_grad()
 def check_agreement(
-    model: Any, readers: Mapping[str, Reader], *, longest: int, special_ids: Collection[int] = ()
+    model: Any,
+    readers: Mapping[str, Reader],
+    *,
+    longest: int,
+    special_ids: Collection[int] = (),
+    reference: Any | None = None,
 ) -> list[str]:
     """Compare ways of reading a model with its own forward of one sequence at a time.
 
@@ -64,6 +69,7 @@ def check_agreement(
         longest: tokens of a run's longest sequence. Rows past the boundaries that the config names (a window, the
             original context) are read where sequences get there.
         special_ids: tokens that the rows leave out: a model may treat padding or images in its own way.
+        reference: what ``make_reference`` gives, where it was made already.
 
     Returns:
         What was not compared, because it would take too long here; mostly nothing.
@@ -74,7 +80,7 @@ def check_agreement(
     name = model.config.model_type
     with _refuse_failures(name):
         plain, skipped = make_probes(model, longest, special_ids)
-        own = make_reference(model)
+        own = reference or make_reference(model)
         logits = [own(input_ids=row[None], use_cache=False).logits[0, : PROMPTS[0]] for row in plain[0].rows[:2]]
         _check_causal(model, *(part.float().log_softmax(-1) for part in logits))
         check_head(model)
@@ -110,8 +116,8 @@ def check_scorer(model: Any, *, longest: int, special_ids: Collection[int] = ())
     name = model.config.model_type
     with _refuse_failures(name):
         plain, skipped = make_probes(model, longest, special_ids)
-        packing.enable(model)
         own = make_reference(model)
+        packing.enable(model, own)
         for probe in plain:
             states = [own.base_model(input_ids=row[None], use_cache=False).last_hidden_state[0] for row in probe.rows]
             if probe is plain[0]:

@@ -5,8 +5,9 @@ kept between forward and backward is a layer's input, its projections and the at
 gates are computed again, which costs less than the memory. Beside a linear layer there may be an adapter, W + B A; then
 W is frozen, and its gradient, a third of a step's arithmetic, is not computed.
 
-Of a model in bfloat16 the products with its matrices take factors of 16 bits. All else is in single precision: their
-sums, what stands between layers, adapters and gradients.
+Of a model in bfloat16 the products with its matrices take factors of 16 bits; their sums, and what stands between
+layers, are in single precision. So are gradients, but those of joined matrices, norms and adapters, which autograd
+rounds on their way to weights of 16 bits: once a microbatch, and microbatches are added up in single precision.
 
 N tokens, H hidden size, C columns of a projection, R ranks of all adapters at one input.
 """

@@ -1,7 +1,7 @@
 """Linear layers that learn, on a CPU with the kernels: their products, and the gradients of those.
 
 N tokens, H hidden size, C columns, R ranks of all adapters at one input. Of a weight in bfloat16 the products take
-factors of 16 bits; sums, adapters and gradients are in single precision.
+factors of 16 bits; all else in here is in single precision.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -58,3 +58,24 @@ class LlamaParts:
         positions = torch.arange(length, device=self.frequencies.device, dtype=torch.float32)
         angles = torch.outer(positions, self.frequencies.float()).repeat(1, 2)
         return angles.cos() * self.amplitude, angles.sin() * self.amplitude
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LightConfig:
+    """What is asked of a model's config."""
+
+    max_position_embeddings: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LightModel:
+    """What an engine takes in the place of a model of transformers."""
+
+    parts: LlamaParts
+    config: LightConfig
+    dtype: torch.dtype
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    def parameters(self) -> Iterator[Tensor]:
+        """Yield the weights, tied ones once."""
+        yield from {tensor.data_ptr(): tensor for tensor in self.parts.weights.values()}.values()

@@ -97,7 +97,8 @@ def save_tokenizer(tokenizer: Any, path: Path) -> TokenizerState | None:
         The rest; None where the tokenizer is of a kind that cannot be read so, or reads differently.
     """
     core, template = getattr(tokenizer, "backend_tokenizer", None), tokenizer.chat_template
-    if core is None or not (template is None or isinstance(template, str)):
+    plain = template is None or isinstance(template, str)
+    if core is None or not plain or getattr(tokenizer, "split_special_tokens", False):
         return None
     core.save(str(path))
     state = TokenizerState(
@@ -117,7 +118,8 @@ def save_tokenizer(tokenizer: Any, path: Path) -> TokenizerState | None:
 
 def _reads_alike(one: Any, other: Any) -> bool:
     plain = {"skip_special_tokens": False, "clean_up_tokenization_spaces": False}
-    for text in PROBES:
+    added = " and ".join(str(token) for token in one.added_tokens_decoder.values())
+    for text in (*PROBES, added):
         for special in (True, False):
             token_ids = one.encode(text, add_special_tokens=special, verbose=False)
             if other.encode(text, add_special_tokens=special) != token_ids:

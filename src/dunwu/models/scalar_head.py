@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Bool, Float, Float32, Int64
 from torch import Tensor
-from torch.nn.functional import embedding
+from torch.nn.functional import embedding, linear
 
 from dunwu.models import packing
 from dunwu.models.logprobs import compute_states_before
@@ -30,8 +30,7 @@ def score_sequences(
     else:
         hidden_BTH = model.base_model(input_ids=token_ids_BT, use_cache=False).last_hidden_state
         states_BH = hidden_BTH[rows_B, last_B]
-    scores_B1: Tensor = model.score(states_BH)
-    return scores_B1.squeeze(1).float()
+    return _score(model, states_BH)
 
 
 def compute_values(
@@ -46,5 +45,12 @@ def compute_values(
     """
     rows_N, columns_N = mask_BT[:, 1:].nonzero(as_tuple=True)
     states_NH = compute_states_before(model, token_ids_BT, mask_BT, rows_N, columns_N)
-    values_N: Tensor = model.score(states_NH).squeeze(1).float()
+    values_N = _score(model, states_NH)
     return values_N.new_zeros(token_ids_BT.shape).index_put((rows_N, columns_N + 1), values_N)
+
+
+def _score(model: Any, states_NH: Float[Tensor, "N H"]) -> Float32[Tensor, " N"]:
+    """Apply the head in single precision: in bfloat16 scores near each other would be one."""
+    head = model.score
+    bias = None if head.bias is None else head.bias.float()
+    return linear(states_NH.float(), head.weight.float(), bias).squeeze(1)

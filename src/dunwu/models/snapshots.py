@@ -7,9 +7,10 @@ generates:
     CACHE/snapshots/KEY/snapshot.json     sizes, rotary frequencies, special tokens, chat template
     CACHE/snapshots/KEY/tokenizer.json    vocabulary and rules, as transformers had them
 
-KEY names everything that could make it another: the folder's files by size and times, the versions of what read them,
-the kernels, the type of the weights, and how long the sequences were that were compared. Weights are read from the
-folder itself. CACHE is ``cache_folder.find_cache``; all of it may be deleted.
+KEY names everything that could make it another: the folder's files and Dunwu's own by size and times, the versions of
+what read them, the kernels, the type of the weights, and how long the sequences were that were compared. Weights are
+read from the folder itself. An empty folder says that the model can have no snapshot. CACHE is
+``cache_folder.find_cache``; all of it may be deleted.
 """
 
 from __future__ import annotations
@@ -18,38 +19,41 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from threading import Lock
+from typing import Annotated, Final
 
 import torch
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from dunwu.errors import Fault
 from dunwu.kernels.library import find_library, name_kernels
 from dunwu.models.cache_folder import find_cache
 from dunwu.models.fused_layers import can_fuse
-from dunwu.models.llama_parts import LlamaParts
+from dunwu.models.llama_parts import LightConfig, LightModel, LlamaParts
 from dunwu.models.policy import TYPES, Dtype, Policy
 from dunwu.models.saved_tokenizer import SavedTokenizer, TokenizerState, save_tokenizer
 from dunwu.runs.atomic import atomic_directory, make_directory
 from dunwu.runs.file_signature import file_signature
 
-FORMAT: Final = 1
+PACKAGE: Final = Path(__file__).parents[1]
 MOST: Final = 32
 """Snapshots that are kept, the newest; each has a few megabytes."""
-READERS: Final = ("dunwu", "torch", "transformers", "tokenizers", "safetensors")
+READERS: Final = ("torch", "transformers", "tokenizers", "safetensors")
 FILE, TOKENIZER = "snapshot.json", "tokenizer.json"
+Positive = Annotated[int, Field(ge=1)]
+_saving = Lock()
 
 
 class Snapshot(BaseModel):
     """What lies in ``snapshot.json``."""
 
-    sizes: dict[str, int]
+    layers: Positive
+    heads: Positive
+    kv_heads: Positive
+    width: Positive
     scale: float
     epsilon: float
     frequencies: list[float]
@@ -61,27 +65,6 @@ class Snapshot(BaseModel):
     pad_id: int
     notes: tuple[str, ...]
     tokenizer: TokenizerState
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LightConfig:
-    """What is asked of a model's config."""
-
-    max_position_embeddings: int | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LightModel:
-    """What an engine takes in the place of a model of transformers."""
-
-    parts: LlamaParts
-    config: LightConfig
-    dtype: torch.dtype
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-
-    def parameters(self) -> Iterator[Tensor]:
-        """Yield the weights, tied ones once."""
-        yield from {tensor.data_ptr(): tensor for tensor in self.parts.weights.values()}.values()
 
 
 def find_key(place: str, dtype: Dtype, longest: int) -> str | None:
@@ -96,15 +79,19 @@ def find_key(place: str, dtype: Dtype, longest: int) -> str | None:
     if not kernels or not folder.is_dir():
         return None
     known = {
-        "format": FORMAT,
         "place": str(folder.absolute()),
-        "files": {path.name: file_signature(path) for path in sorted(folder.iterdir()) if path.is_file()},
+        "files": _sign_files(folder, "*"),
+        "dunwu": _sign_files(PACKAGE, "*.py"),
         "readers": {name: version(name) for name in READERS},
         "kernels": [kernels, file_signature(find_library(kernels) or folder)],
         "dtype": dtype,
         "longest": longest,
     }
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _sign_files(folder: Path, pattern: str) -> dict[str, str]:
+    return {str(path.relative_to(folder)): file_signature(path) for path in sorted(folder.rglob(pattern))}
 
 
 def load_snapshot(place: str, key: str, dtype: Dtype) -> Policy | None:
@@ -124,7 +111,10 @@ def load_snapshot(place: str, key: str, dtype: Dtype) -> Policy | None:
     except (OSError, ValueError, KeyError, SafetensorError):  # whatever is wrong, transformers reads the model again
         return None
     parts = LlamaParts(
-        **saved.sizes,
+        layers=saved.layers,
+        heads=saved.heads,
+        kv_heads=saved.kv_heads,
+        width=saved.width,
         scale=saved.scale,
         epsilon=saved.epsilon,
         frequencies=torch.tensor(saved.frequencies),
@@ -137,7 +127,7 @@ def load_snapshot(place: str, key: str, dtype: Dtype) -> Policy | None:
     return Policy(model=model, tokenizer=tokenizer, eos_ids=saved.eos_ids, pad_id=saved.pad_id, notes=saved.notes)
 
 
-def save_snapshot(policy: Policy, place: str, key: str, dtype: Dtype) -> bool:
+def save_snapshot(policy: Policy, place: str, key: str, dtype: Dtype) -> None:
     """Keep what ``load_snapshot`` reads, of a policy that transformers has read and an engine was compared with.
 
     Args:
@@ -146,15 +136,14 @@ def save_snapshot(policy: Policy, place: str, key: str, dtype: Dtype) -> bool:
         key: See ``find_key``.
         dtype: Of the weights in memory.
 
-    Returns:
-        Whether there is one now: weights and tokenizer of some models are not what their files say. An empty folder
-        then says so the next time.
+    Raises:
+        Exception: Whatever can be wrong with a cache. It saves seconds, so it is no reason to stop.
     """
-    model, folder = policy.model, _root() / key
-    refused = folder.is_dir() and not (folder / FILE).exists()
-    if refused or not can_fuse(model):
-        return False
-    parts = LlamaParts.of_model(model)
+    kept = _root() / key
+    refused = kept.is_dir() and not (kept / FILE).exists()
+    if refused or not can_fuse(policy.model):
+        return
+    parts = LlamaParts.of_model(policy.model)
     tied = _find_tied(parts.weights)
     alike = _is_what_files_say(parts.weights, tied, Path(place), dtype)
 
@@ -163,13 +152,16 @@ def save_snapshot(policy: Policy, place: str, key: str, dtype: Dtype) -> bool:
         if state is None:
             return
         snapshot = Snapshot(
-            sizes={name: getattr(parts, name) for name in ("layers", "heads", "kv_heads", "width")},
+            layers=parts.layers,
+            heads=parts.heads,
+            kv_heads=parts.kv_heads,
+            width=parts.width,
             scale=parts.scale,
             epsilon=parts.epsilon,
             frequencies=parts.frequencies.tolist(),
             amplitude=parts.amplitude,
             tied=tied,
-            max_position_embeddings=getattr(model.config, "max_position_embeddings", None),
+            max_position_embeddings=getattr(policy.model.config, "max_position_embeddings", None),
             eos_ids=policy.eos_ids,
             pad_id=policy.pad_id,
             notes=policy.notes,
@@ -177,11 +169,10 @@ def save_snapshot(policy: Policy, place: str, key: str, dtype: Dtype) -> bool:
         )
         (folder / FILE).write_text(snapshot.model_dump_json())
 
-    with suppress(Fault):  # it saves seconds, and a cache that cannot be written is no reason to stop
-        make_directory(folder.parent)
-        atomic_directory(folder, write)
-        _forget_old()
-    return (folder / FILE).exists()
+    make_directory(kept.parent)
+    with _saving:  # two threads would fill one temporary folder
+        atomic_directory(kept, write)
+    _forget_old()
 
 
 def _root() -> Path:
@@ -211,6 +202,6 @@ def _is_what_files_say(weights: Mapping[str, Tensor], tied: Mapping[str, str], f
 
 
 def _forget_old() -> None:
-    folders = sorted(_root().iterdir(), key=lambda folder: folder.stat().st_mtime, reverse=True)
-    for folder in folders[MOST:]:
+    whole = (folder for folder in _root().iterdir() if not folder.name.startswith("."))
+    for folder in sorted(whole, key=lambda folder: folder.stat().st_mtime, reverse=True)[MOST:]:
         shutil.rmtree(folder, ignore_errors=True)

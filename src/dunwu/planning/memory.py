@@ -72,8 +72,9 @@ def estimate_rl_memory(
                              the kernels a tied output once more, packed
         kv_cache             max_sequences x context x kv_values x b, for whole prompts and answers; b is 4 on a CPU
         logits               3 x logprob_chunk x vocabulary x 4 (logits, softmax, gradient, in fp32); with the kernels
-                             1 x (each overwrites the one before), the output, packed, in bfloat16 twice, and whole
-                             chunks that are kept from forward to backward, ``KEPT_LOGITS_BYTES`` at most
+                             1 x (each overwrites the one before), the output, packed, and whole chunks that are
+                             kept from forward to backward, ``KEPT_LOGITS_BYTES`` at most; in bfloat16 the output
+                             twice, and a chunk rounded
         activations          see ``_activations``; on a GPU for tokens_per_microbatch tokens (at least one sequence), on
                              a CPU for those of them that are left when common beginnings are computed once
         process              on a CPU ``PROCESS``; on a GPU it is not in the device's memory
@@ -113,7 +114,8 @@ def _logits(stage: RLStage | DataStage, shape: ModelShape, hardware: HardwareSpe
     if not _is_fused(hardware):
         return 3 * chunk
     kept = min(tokens * row, KEPT_LOGITS_BYTES) if chunk <= KEPT_LOGITS_BYTES else 0
-    return chunk + kept + shape.hidden * row
+    rounded = chunk if stage.model.dtype == "bfloat16" else 0
+    return chunk + rounded + kept + shape.hidden * row
 
 
 def _engine(shape: ModelShape, size: int, hardware: HardwareSpec) -> int:
@@ -175,8 +177,11 @@ def estimate_eval_memory(
     size = BYTES[stage.model.dtype]
     weights = shape.parameters * size
     context, on_cpu = stage.prompt.max_tokens + stage.max_new_tokens, hardware.device == "cpu"
+    # In bfloat16 the fused layers are compared with a copy in float32 when the model is opened.
+    copied = shape.parameters * BYTES["float32"] if on_cpu and stage.model.dtype == "bfloat16" else 0
     return Memory(
         weights=weights,
+        reference=copied,
         reward_models=sum(judge.parameters for judge in judges) * size,
         engine=_engine(shape, size, hardware) * engines,
         kv_cache=stage.max_sequences * context * shape.kv_values * (BYTES["float32"] if on_cpu else size),

@@ -12,7 +12,7 @@ from dunwu.runs.regular_files import require_regular
 def file_signature(path: Path) -> str:
     """Return a text that changes when a file is written again or replaced; "-" where there is none.
 
-    It costs no reading, and means something within one process alone.
+    It costs no reading. After a copy, or on another machine, the same file has another.
     """
     try:
         status = path.stat()

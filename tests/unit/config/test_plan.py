@@ -176,8 +176,8 @@ def test_memory_by_hand(write: Write, tmp_path: Path) -> None:
             "reward_models": 0,
             "engine": (weights + table * 2) / GIB,  # the tied output is packed
             "kv_cache": 32 * (64 + 96) * 24 * 2 * 128 * 4 / GIB,
-            # A chunk is larger than what may be kept; the output is packed, and once more turned.
-            "logits": (2048 * 151936 * 4 + table * 2 * 2) / GIB,
+            # A chunk is larger than what may be kept, and rounded once; the output is packed, and once more turned.
+            "logits": (2 * 2048 * 151936 * 4 + table * 2 * 2) / GIB,
             # Six answers of other groups fit into 1,000 tokens: 6 x (64 + 96).
             "activations": (960 * (24 * kept + layer) * 4 + 24 * joined * 2) / GIB,
             "process": 0.5,

@@ -300,6 +300,16 @@ def test_a_product_of_no_rows() -> None:
     assert PackedMatrix(64, 16).multiply(numbers(0, 16)).shape == (0, 64)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_product_of_no_columns(dtype: torch.dtype) -> None:
+    assert PackedMatrix(3, 0, dtype).multiply(numbers(2, 0)).tolist() == [[0.0] * 3] * 2
+
+
+def test_products_take_single_precision_alone() -> None:
+    with pytest.raises(AssertionError, match=r"torch\.bfloat16"):
+        PackedMatrix.pack(numbers(3, 4)).multiply(numbers(2, 4).bfloat16())
+
+
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize(
     ("rows", "columns", "depth"), [(1, 64, 16), (3, 100, 48), (7, 7, 5), (128, 200, 96), (3000, 72, 100)]

@@ -16,14 +16,17 @@ from safetensors.torch import load_file, save_file
 from tests.unit.rollout.conftest import assert_same, by_seed, requests_of
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
-from dunwu.config.schema import ModelSpec
+from dunwu.api.policy import as_problem
+from dunwu.config.schema import ModelSpec, PromptSpec
+from dunwu.execution import local
 from dunwu.execution.local import LocalExecutor
 from dunwu.kernels.library import load_kernels
 from dunwu.models import snapshots
+from dunwu.models.llama_parts import LightModel
 from dunwu.models.load import load_policy, save_policy
 from dunwu.models.policy import Policy
 from dunwu.models.saved_tokenizer import PROBES, SavedTokenizer
-from dunwu.models.snapshots import LightModel
+from dunwu.models.templates import Template
 from dunwu.types import Sampling
 
 pytestmark = pytest.mark.skipif(load_kernels() is None, reason="no kernels are built here")
@@ -110,6 +113,34 @@ def test_another_model_in_the_same_folder(change: Callable[[Path], None], folder
     assert any(before[place].token_ids.tolist() != after[place].token_ids.tolist() for place in before)
 
 
+def test_a_chat_template_goes_through_a_snapshot_and_is_part_of_the_name(folder: Path) -> None:
+    template = "{% for m in messages %}<{{ m.role }}>{{ m.content }}<|spare-0|>{% endfor %}"
+    kept = folder / "additional_chat_templates" / "original.jinja"
+    kept.parent.mkdir()
+    kept.write_text(template)
+    (folder / "chat_template.jinja").write_text("{{ messages }}")
+    first, again = open_reader(folder), open_reader(folder)
+    assert isinstance(again.model, LightModel)
+    prompts = [
+        Template(PromptSpec(template="chat", max_tokens=99), policy.tokenizer).encode(as_problem("1 + 2?", 0))
+        for policy in (first, again)
+    ]
+    assert prompts[0].token_ids.tolist() == prompts[1].token_ids.tolist()
+    assert len(first.eos_ids) == 2, "the end of a turn is one"
+    kept.write_text(template.replace("spare-0", "spare-1"))
+    assert not isinstance(open_reader(folder).model, LightModel)
+
+
+@pytest.mark.parametrize("what", ["version", "find_library", "PACKAGE"])
+def test_software_is_part_of_the_name(what: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = snapshots.find_key(str(folder), "float32", 64)
+    assert before == snapshots.find_key(str(folder), "float32", 64)
+    other = {"version": lambda name: "0", "find_library": lambda name: folder / "config.json", "PACKAGE": tmp_path}
+    (tmp_path / "changed.py").touch()
+    monkeypatch.setattr(snapshots, what, other[what])
+    assert snapshots.find_key(str(folder), "float32", 64) != before
+
+
 def test_what_was_compared_is_part_of_the_name(folder: Path) -> None:
     open_reader(folder, longest=64)
     assert not isinstance(open_reader(folder, longest=65).model, LightModel)
@@ -125,6 +156,20 @@ def test_a_damaged_snapshot_is_made_again(content: bytes, file: str, folder: Pat
     (kept / file).write_bytes(content)
     assert not isinstance(open_reader(folder).model, LightModel)
     assert isinstance(open_reader(folder).model, LightModel)
+
+
+def test_weights_that_transformers_changed_leave_no_snapshot(
+    folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = snapshots._read_weights
+
+    def changed(*place: Any) -> Any:
+        return ((name, weight + 1.0) for name, weight in right(*place))
+
+    monkeypatch.setattr(snapshots, "_read_weights", changed)
+    open_reader(folder)
+    (kept,) = cache.iterdir()
+    assert list(kept.iterdir()) == []
 
 
 def test_weights_that_files_name_otherwise_leave_no_snapshot(folder: Path, cache: Path) -> None:
@@ -146,6 +191,23 @@ def test_a_tokenizer_that_reads_otherwise_leaves_no_snapshot(
         assert not isinstance(open_reader(folder).model, LightModel)
     (kept,) = cache.iterdir()
     assert not (kept / "snapshot.json").exists()
+
+
+@pytest.mark.parametrize("name", ["find_key", "load_snapshot", "save_snapshot"])
+def test_whatever_a_snapshot_raises_stops_nobody(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(local, name, fail)
+    assert not isinstance(open_reader(folder).model, LightModel)
+
+
+def test_a_tokenizer_that_keeps_special_tokens_apart_leaves_no_snapshot(folder: Path) -> None:
+    """A user's text must not become one; the package tokenizers does not know that setting of transformers."""
+    file = folder / "tokenizer_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"split_special_tokens": True}))
+    for _ in range(2):
+        assert not isinstance(open_reader(folder).model, LightModel)
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(folder: Path, cache: Path) -> None:

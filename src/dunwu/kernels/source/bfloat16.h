@@ -1,5 +1,5 @@
 // Numbers of 16 bits, two of them in 32: the upper halves of floats. On AVX-512 BF16 the processor multiplies pairs; elsewhere
-// they are widened to floats, which gives the same products, and sums that differ by their order alone.
+// they are widened to floats, which gives the same products, but for the smallest numbers, and sums of another order.
 #pragma once
 
 #if defined(__AVX512BF16__)

@@ -82,7 +82,7 @@ void multiply_pairs(
 // Call `multiply(row, height, panel, scratch)` for blocks of rows with every panel. Scratch are `room` floats of a thread.
 template <class MULTIPLY>
 void share_panels(const Product& product, int64_t depth, int64_t room, MULTIPLY multiply) {
-    const int64_t most = std::max<int64_t>(BLOCK_NUMBERS / depth, TILE_ROWS);
+    const int64_t most = std::max<int64_t>(BLOCK_NUMBERS / std::max<int64_t>(depth, 1), TILE_ROWS);
     const int64_t blocks = std::max<int64_t>((product.rows + most - 1) / most, 1);
     const int64_t count = (product.columns + PANEL - 1) / PANEL;
     // Blocks of like size. Threads share out the panels of a block: few rows make one block, and every weight is read once.

@@ -1,8 +1,9 @@
 """Running a transformers model one token at a time over the slot cache.
 
-Two ways to the same numbers. ``ModuleDecoder`` calls the model's own forward with our cache: any causal language model.
-``FusedDecoder`` runs the layers of the Llama family itself on its own copy of the weights, with the projections that
-share an input fused into one matrix: faster where a model is small and the modules' Python is much of the time.
+Two ways to the same numbers. ``ModuleDecoder`` (in ``module_decoder``) calls the model's own forward with our cache:
+any causal language model. ``FusedDecoder`` (in ``fused``) runs the layers of the Llama family itself on its own copy of
+the weights, with the projections that share an input fused into one matrix: faster where a model is small and the
+modules' Python is much of the time.
 """
 
 from __future__ import annotations
@@ -14,8 +15,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from dunwu.models.fused_layers import can_fuse, is_llama_like
-from dunwu.models.llama_parts import LlamaParts
-from dunwu.models.snapshots import LightModel
+from dunwu.models.llama_parts import LightModel, LlamaParts
 from dunwu.models.weights import Place
 from dunwu.rollout.builtin.cache import KeysValues, KVCache
 from dunwu.rollout.builtin.fused import FusedDecoder, KernelDecoder
