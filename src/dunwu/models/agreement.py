@@ -28,6 +28,8 @@ from dunwu.models.scalar_head import score_sequences
 
 BOUNDS: Final = {torch.float32: 0.01, torch.bfloat16: 1.0}
 """Nats by which two ways to a log-probability may differ through rounding alone (docs/log.md)."""
+PAIRS_BOUND: Final = 0.5
+"""The same for a model in bfloat16 that the fused layers compute, held to a copy in float32: SmolLM2 differs by .11."""
 WRITTEN: Final = 3
 PROMPTS: Final = (9, 9, 4, 1)
 """Tokens of the short rows' prompts; the first two rows share theirs, as completions of a group do."""
@@ -81,6 +83,7 @@ def check_agreement(
     with _refuse_failures(name):
         plain, skipped = make_probes(model, longest, special_ids)
         own = reference or make_reference(model)
+        bound = BOUNDS[model.dtype] if own is model else PAIRS_BOUND
         logits = [own(input_ids=row[None], use_cache=False).logits[0, : PROMPTS[0]] for row in plain[0].rows[:2]]
         _check_causal(model, *(part.float().log_softmax(-1) for part in logits))
         check_head(model)
@@ -90,7 +93,7 @@ def check_agreement(
                 raise UserError(f"{name} gives log-probabilities that are no numbers", field="from")
             for way, read in readers.items():
                 difference = _largest_difference(read(probe.rows), expected)
-                if difference > BOUNDS[model.dtype]:
+                if difference > bound:
                     text = f"log-probabilities of {way} differ from the model's own forward by {difference:.2g} nats"
                     raise UserError(_explain(name, text, probe), field="from")
     return [_note_skipped(name, past) for past in skipped]
