@@ -57,6 +57,8 @@ class LocalExecutor:
             if self._spec.engine == "builtin" and find_device(self._spec.device).type == "cpu":
                 key = find_key(place, dtype, longest)
             if key and (known := load_snapshot(place, key, dtype)):
+                for note in known.notes:
+                    self._message(note)
                 return known
         policy = self.open_policy(source, longest=longest, learns=False, generates=True)
         with suppress(Exception):

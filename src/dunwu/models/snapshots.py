@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
@@ -40,7 +41,7 @@ from dunwu.runs.file_signature import file_signature
 
 PACKAGE: Final = Path(__file__).parents[1]
 MOST: Final = 32
-"""Snapshots that are kept, the newest; each has a few megabytes."""
+"""Snapshots that are kept, those last used; each has a few megabytes."""
 READERS: Final = ("torch", "transformers", "tokenizers", "safetensors")
 FILE, TOKENIZER = "snapshot.json", "tokenizer.json"
 Positive = Annotated[int, Field(ge=1)]
@@ -108,6 +109,7 @@ def load_snapshot(place: str, key: str, dtype: Dtype) -> Policy | None:
         tokenizer = SavedTokenizer(folder / TOKENIZER, saved.tokenizer)
         weights = dict(_read_weights(Path(place), dtype))
         weights |= {name: weights[other] for name, other in saved.tied.items()}
+        os.utime(folder)
     except (OSError, ValueError, KeyError, SafetensorError):  # whatever is wrong, transformers reads the model again
         return None
     parts = LlamaParts(

@@ -59,6 +59,20 @@ def test_the_same_seed_gives_the_same_rollout() -> None:
     assert texts[0] == texts[1]
 
 
+def test_an_engine_of_another_type_rounds_otherwise() -> None:
+    """What it drew is known by its own log-probabilities, which the trainer's differ from by rounding."""
+    differences = {}
+    for dtype in (None, "bfloat16"):
+        changes = {"algorithm": {"importance_cap": 2.0}, "update": {"minibatches": 2}}
+        settings = SMALL | changes | {"rollout": SMALL["rollout"] | {"dtype": dtype}}
+        with dunwu.open_loop("nano-base", reward=count_digits, tasks=[COUNTDOWN], **settings) as loop:
+            batch = loop.advantages(loop.rollout(questions=4))
+        apart = [(one.logprobs.old_logprobs - one.sample.sampler_logprobs)[one.sample.loss_mask] for one in batch]
+        differences[dtype] = np.abs(np.concatenate(apart)).mean()
+    assert differences[None] < 1e-5
+    assert 1e-4 < differences["bfloat16"] < 0.02
+
+
 class Recorder(Silent):
     """Keeps how far each call came."""
 

@@ -10,6 +10,7 @@ import pytest
 
 import dunwu
 from dunwu.errors import UserError
+from dunwu.execution.local import LocalExecutor
 from dunwu.monitoring.progress import Silent
 
 QUESTION = "Using the numbers 3, 5, 7, make 15."
@@ -84,6 +85,24 @@ def test_an_argument_out_of_range_is_refused(policy: dunwu.Policy, arguments: di
     with pytest.raises(UserError) as caught:
         policy.generate(**{"prompts": QUESTION} | arguments)
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("asks_first", [True, False])
+def test_a_model_is_loaded_once(asks_first: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("DUNWU_CACHE", str(tmp_path))
+    loaded, right = list[str](), LocalExecutor.open_policy
+
+    def count(self: LocalExecutor, source: str, **arguments: Any) -> Any:
+        loaded.append(source)
+        return right(self, source, **arguments)
+
+    monkeypatch.setattr(LocalExecutor, "open_policy", count)
+    policy = dunwu.load("nano-base", threads=1)
+    if asks_first:
+        policy.generate(QUESTION, max_new_tokens=2)
+    assert policy.model.config.model_type == "qwen3"
+    policy.generate(QUESTION, max_new_tokens=2)
+    assert loaded == ["nano-base"]
 
 
 def test_a_type_that_no_model_has_is_refused() -> None:
