@@ -5,9 +5,8 @@ kept between forward and backward is a layer's input, its projections and the at
 gates are computed again, which costs less than the memory. Beside a linear layer there may be an adapter, W + B A; then
 W is frozen, and its gradient, a third of a step's arithmetic, is not computed.
 
-Of a model in bfloat16 the products with its matrices take factors of 16 bits; their sums, and what stands between
-layers, are in single precision. So are gradients, but those of joined matrices, norms and adapters, which autograd
-rounds on their way to weights of 16 bits: once a microbatch, and microbatches are added up in single precision.
+Of a model in bfloat16 the products with its matrices take factors of 16 bits. All else is in single precision: their
+sums, what stands between layers, adapters and gradients.
 
 N tokens, H hidden size, C columns of a projection, R ranks of all adapters at one input.
 """
@@ -27,7 +26,7 @@ from torch.utils.checkpoint import checkpoint
 
 from dunwu.kernels import operations as kernels
 from dunwu.kernels.library import load_kernels, vector_width
-from dunwu.models.linear import TrainedLinear, is_adapted, join_linears
+from dunwu.models.linear import TrainedLinear, find_scaling, is_adapted, list_parts, split_gradients
 
 FAMILY = frozenset({"llama", "qwen2", "qwen3"})
 ROWS = 1024
@@ -79,6 +78,8 @@ class _Context:
     tree: kernels.Tree
     positions: kernels.Positions
     heads: kernels.Heads
+    scaling: float
+    """Of the adapters beside the linear layers."""
     learns: bool
     """Whether gradients are wanted, which a function of autograd cannot know."""
 
@@ -107,6 +108,7 @@ def compute_states(model: Any, tree: kernels.Tree, token_ids: Tensor) -> Float32
             scale=attention.scaling,
             epsilon=config.rms_norm_eps,
         ),
+        scaling=find_scaling(attention.q_proj),
         learns=torch.is_grad_enabled(),
     )
     for layer in model.model.layers:
@@ -115,7 +117,7 @@ def compute_states(model: Any, tree: kernels.Tree, token_ids: Tensor) -> Float32
         else:
             x_NH = _run_layer(layer, x_NH, context)
     norm = model.model.norm
-    states_NH: Tensor = _Norm.apply(x_NH, norm.weight.float(), config.rms_norm_eps)  # type: ignore[no-untyped-call]
+    states_NH: Tensor = _Norm.apply(x_NH, norm.weight, config.rms_norm_eps)  # type: ignore[no-untyped-call]
     return states_NH
 
 
@@ -129,17 +131,15 @@ def _run_layer(layer: Any, x_NH: Tensor, context: _Context) -> Tensor:
     query, key, value, out, gate, up, down = _list_linears(layer)
     attention = layer.self_attn
     norms = (attention.q_norm, attention.k_norm) if hasattr(attention, "q_norm") else ()
-    head_norms = [norm.weight.float() for norm in norms] or [None, None]
+    head_norms = [norm.weight for norm in norms] or [None, None]
+    qkv, parts = list_parts(query, key, value), list_parts(gate, up)
     x_NH = _Attention.apply(  # type: ignore[no-untyped-call]
-        x_NH,
-        layer.input_layernorm.weight.float(),
-        *head_norms,
-        context,
-        *join_linears(query, key, value),
-        *join_linears(out),
+        x_NH, layer.input_layernorm.weight, *head_norms, context, len(qkv), *qkv, *list_parts(out)
     )
-    norm_H = layer.post_attention_layernorm.weight.float()
-    out_NH: Tensor = _Network.apply(x_NH, norm_H, context, *join_linears(gate, up), *join_linears(down))  # type: ignore[no-untyped-call]
+    norm_H = layer.post_attention_layernorm.weight
+    out_NH: Tensor = _Network.apply(  # type: ignore[no-untyped-call]
+        x_NH, norm_H, context, len(parts), *parts, *list_parts(down)
+    )
     return out_NH
 
 
@@ -164,13 +164,14 @@ class _Norm(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x_NH: Tensor, weight_H: Tensor, epsilon: float) -> Tensor:
-        out_NH, rms_N = kernels.normalize(x_NH, weight_H, epsilon)
+        out_NH, rms_N = kernels.normalize(x_NH, weight_H.float(), epsilon)
         ctx.save_for_backward(x_NH, weight_H, rms_N)
         return out_NH
 
     @staticmethod
     def backward(ctx: Any, grad_NH: Tensor) -> tuple[Tensor | None, ...]:
         x_NH, weight_H, rms_N = ctx.saved_tensors
+        weight_H = weight_H.float()
         grad_x_NH, grad_weight_H = torch.zeros_like(x_NH), torch.zeros_like(weight_H)
         kernels.normalize_backward(grad_NH.contiguous(), x_NH, weight_H, rms_N, grad_x_NH, grad_weight_H)
         return grad_x_NH, grad_weight_H, None
@@ -187,26 +188,27 @@ class _Attention(torch.autograd.Function):
         query_norm: Tensor | None,
         key_norm: Tensor | None,
         context: _Context,
-        *linears: Tensor | None,
+        first: int,
+        *parts: Tensor | None,
     ) -> Tensor:
-        qkv, out = _split(linears)
-        norms = kernels.HeadNorms(query=query_norm, key=key_norm)
-        normed_NH, _ = kernels.normalize(x_NH, norm_H, context.heads.epsilon)
+        qkv, out = _join(parts, first, context)
+        norms = _widen(query_norm, key_norm)
+        normed_NH, _ = kernels.normalize(x_NH, norm_H.float(), context.heads.epsilon)
         qkv_NC = qkv.apply(normed_NH)
         heads_NC = kernels.rotate(qkv_NC, context.positions, context.heads, norms)
         mixed_NC, lse_NA = kernels.attend(heads_NC, qkv_NC, context.tree, context.heads)
-        ctx.save_for_backward(x_NH, norm_H, query_norm, key_norm, qkv_NC, mixed_NC, lse_NA, *linears)
-        ctx.context = context
+        ctx.save_for_backward(x_NH, norm_H, query_norm, key_norm, qkv_NC, mixed_NC, lse_NA, *parts)
+        ctx.context, ctx.first = context, first
         out_NH = x_NH.clone()
         out.add_to(out_NH, mixed_NC)
         return out_NH
 
     @staticmethod
     def backward(ctx: Any, grad_NH: Tensor) -> tuple[Tensor | None, ...]:
-        x_NH, norm_H, query_norm, key_norm, qkv_NC, mixed_NC, lse_NA, *linears = ctx.saved_tensors
-        qkv, out = _split(linears)
+        x_NH, norm_H, query_norm, key_norm, qkv_NC, mixed_NC, lse_NA, *parts = ctx.saved_tensors
         context: _Context = ctx.context
-        norms = kernels.HeadNorms(query=query_norm, key=key_norm)
+        qkv, out = _join(parts, ctx.first, context)
+        norms, norm_H = _widen(query_norm, key_norm), norm_H.float()
         grad_NH = grad_NH.contiguous()
         heads_NC = kernels.rotate(qkv_NC, context.positions, context.heads, norms)
         grad_mixed_NC = out.differentiate_input(grad_NH)
@@ -218,54 +220,72 @@ class _Attention(torch.autograd.Function):
         grad_normed_NH = qkv.differentiate_input(grad_qkv_NC)
         grad_x_NH, grad_norm_H = grad_NH.clone(), torch.zeros_like(norm_H)
         kernels.normalize_backward(grad_normed_NH, x_NH, norm_H, rms_N, grad_x_NH, grad_norm_H)
-        grad_qkv, grad_out = _begin_gradients(qkv, out, ctx.needs_input_grad[5:])
+        grad_qkv, grad_out = _begin_gradients(qkv, out, ctx.needs_input_grad[6:], ctx.first)
         qkv.add_gradients(grad_qkv, grad_qkv_NC, normed_NH)
         out.add_gradients(grad_out, grad_NH, mixed_NC)
-        return grad_x_NH, grad_norm_H, grad_norms.query, grad_norms.key, None, *grad_qkv, *grad_out
+        grads = _split(grad_qkv, grad_out, parts, ctx.first, context)
+        return grad_x_NH, grad_norm_H, grad_norms.query, grad_norms.key, None, None, *grads
 
 
 class _Network(torch.autograd.Function):
     """x + down(silu(gate(norm(x))) x up(norm(x))), some rows at a time: what lies between stays in the caches."""
 
     @staticmethod
-    def forward(ctx: Any, x_NH: Tensor, norm_H: Tensor, context: _Context, *linears: Tensor | None) -> Tensor:
-        gate_up, down = _split(linears)
-        out_NH = x_NH.clone()
+    def forward(ctx: Any, x_NH: Tensor, norm_H: Tensor, context: _Context, first: int, *parts: Tensor | None) -> Tensor:
+        gate_up, down = _join(parts, first, context)
+        out_NH, scale_H = x_NH.clone(), norm_H.float()
         kept_NC = x_NH.new_empty(len(x_NH), len(gate_up.weight)) if context.learns else None
         for part in _cut(len(x_NH)):
-            normed_NH, _ = kernels.normalize(x_NH[part], norm_H, context.heads.epsilon)
+            normed_NH, _ = kernels.normalize(x_NH[part], scale_H, context.heads.epsilon)
             gate_up_NC = gate_up.apply(normed_NH, None if kept_NC is None else kept_NC[part])
             down.add_to(out_NH[part], kernels.gate(gate_up_NC))
-        ctx.save_for_backward(x_NH, norm_H, kept_NC, *linears)
-        ctx.epsilon = context.heads.epsilon
+        ctx.save_for_backward(x_NH, norm_H, kept_NC, *parts)
+        ctx.context, ctx.first = context, first
         return out_NH
 
     @staticmethod
     def backward(ctx: Any, grad_NH: Tensor) -> tuple[Tensor | None, ...]:
-        x_NH, norm_H, gate_up_NC, *linears = ctx.saved_tensors
-        gate_up, down = _split(linears)
-        grad_NH = grad_NH.contiguous()
+        x_NH, norm_H, gate_up_NC, *parts = ctx.saved_tensors
+        context: _Context = ctx.context
+        gate_up, down = _join(parts, ctx.first, context)
+        grad_NH, norm_H = grad_NH.contiguous(), norm_H.float()
         grad_x_NH, grad_norm_H = grad_NH.clone(), torch.zeros_like(norm_H)
-        grad_gate_up, grad_down = _begin_gradients(gate_up, down, ctx.needs_input_grad[3:])
+        grad_gate_up, grad_down = _begin_gradients(gate_up, down, ctx.needs_input_grad[4:], ctx.first)
         for part in _cut(len(x_NH)):
             grad_gated_NF = down.differentiate_input(grad_NH[part])
             grad_gate_up_NC, gated_NF = kernels.gate_backward(grad_gated_NF, gate_up_NC[part])
-            normed_NH, rms_N = kernels.normalize(x_NH[part], norm_H, ctx.epsilon)
+            normed_NH, rms_N = kernels.normalize(x_NH[part], norm_H, context.heads.epsilon)
             grad_normed_NH = gate_up.differentiate_input(grad_gate_up_NC)
             kernels.normalize_backward(grad_normed_NH, x_NH[part], norm_H, rms_N, grad_x_NH[part], grad_norm_H)
             gate_up.add_gradients(grad_gate_up, grad_gate_up_NC, normed_NH)
             down.add_gradients(grad_down, grad_NH[part], gated_NF)
-        return grad_x_NH, grad_norm_H, None, *grad_gate_up, *grad_down
+        return grad_x_NH, grad_norm_H, None, None, *_split(grad_gate_up, grad_down, parts, ctx.first, context)
 
 
-def _split(linears: Sequence[Any]) -> tuple[TrainedLinear, TrainedLinear]:
-    return TrainedLinear(*linears[:4]), TrainedLinear(*linears[4:])
+def _join(parts: Sequence[Any], first: int, context: _Context) -> tuple[TrainedLinear, TrainedLinear]:
+    """Join the first parts, and the others."""
+    one, other = tuple(parts[:first]), tuple(parts[first:])
+    return TrainedLinear.join(one, context.scaling), TrainedLinear.join(other, context.scaling)
 
 
 def _begin_gradients(
-    first: TrainedLinear, second: TrainedLinear, needed: Sequence[bool]
+    one: TrainedLinear, other: TrainedLinear, needed: Sequence[bool], first: int
 ) -> tuple[list[Any], list[Any]]:
-    return first.begin_gradients(needed[:4]), second.begin_gradients(needed[4:])
+    return one.begin_gradients(needed[:first]), other.begin_gradients(needed[first:])
+
+
+def _split(
+    one: Sequence[Any], other: Sequence[Any], parts: Sequence[Any], first: int, context: _Context
+) -> list[Tensor | None]:
+    """Return the gradients of all parts."""
+    found = split_gradients(one, tuple(parts[:first]), context.scaling)
+    return found + split_gradients(other, tuple(parts[first:]), context.scaling)
+
+
+def _widen(query: Tensor | None, key: Tensor | None) -> kernels.HeadNorms:
+    if query is None or key is None:
+        return kernels.HeadNorms()
+    return kernels.HeadNorms(query=query.float(), key=key.float())
 
 
 def _cut(total: int) -> Iterator[slice]:

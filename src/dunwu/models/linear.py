@@ -1,12 +1,12 @@
 """Linear layers that learn, on a CPU with the kernels: their products, and the gradients of those.
 
 N tokens, H hidden size, C columns, R ranks of all adapters at one input. Of a weight in bfloat16 the products take
-factors of 16 bits; all else in here is in single precision.
+factors of 16 bits; sums, adapters and gradients are in single precision.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -23,9 +23,9 @@ NAME = "default"
 
 @dataclass(frozen=True)
 class TrainedLinear:
-    """Linear layers that share an input: x weight^T + bias + (x low^T) high^T.
+    """Linear layers that share an input, put below each other: x weight^T + bias + (x low^T) high^T.
 
-    Autograd sees the four tensors one by one, so a function takes and returns them flat. The weight may be in bfloat16.
+    One product does for several. The weight may be in bfloat16.
     """
 
     weight: Float[Tensor, "C H"]
@@ -34,6 +34,20 @@ class TrainedLinear:
     """The matrices A of their adapters."""
     high: Float[Tensor, "C R"] | None
     """The matrices B, times alpha / rank, each in the columns of its own A."""
+
+    @classmethod
+    def join(cls, parts: Parts, scaling: float) -> TrainedLinear:
+        """Join layers.
+
+        Args:
+            parts: see ``list_parts``.
+            scaling: of their adapters.
+        """
+        weights, biases, lows, highs = _quarter(parts)
+        high: Tensor | None = None
+        if highs[0] is not None:
+            high = torch.block_diag(*(part.float() * scaling for part in highs))  # type: ignore[no-untyped-call]
+        return cls(_stack(weights), _stack(biases, torch.float32), _stack(lows, torch.float32), high)
 
     @cached_property
     def _packed(self) -> PackedMatrix:
@@ -65,11 +79,15 @@ class TrainedLinear:
         return grad_NH.addmm_(grad_NC @ self.high, self.low)
 
     def begin_gradients(self, needed: Sequence[bool]) -> list[Tensor | None]:
-        """Return zeros for the gradients of the four, of those that are needed."""
+        """Return zeros for the gradients of the four.
+
+        Args:
+            needed: of each part whether its gradient is; the joined gradient is made where one needs it.
+        """
         tensors = (self.weight, self.bias, self.low, self.high)
         return [
-            torch.zeros_like(tensor, dtype=torch.float32) if tensor is not None and wanted else None
-            for tensor, wanted in zip(tensors, needed, strict=True)
+            torch.zeros_like(tensor, dtype=torch.float32) if tensor is not None and any(wanted) else None
+            for tensor, wanted in zip(tensors, _quarter(needed), strict=True)
         ]
 
     def add_gradients(self, totals: Sequence[Tensor | None], grad_NC: Tensor, x_NH: Tensor) -> None:
@@ -92,17 +110,52 @@ def is_adapted(layer: Any) -> bool:
     return hasattr(layer, "lora_A")
 
 
-def join_linears(*linears: Any) -> tuple[Tensor | None, ...]:
-    """Put layers that share an input below each other: one product instead of several."""
-    weight = _stack([linear.weight for linear in linears])
-    bias = _stack([linear.bias for linear in linears]).float() if linears[0].bias is not None else None
-    if not is_adapted(linears[0]):
-        return weight, bias, None, None
-    low = _stack([linear.lora_A[NAME].weight for linear in linears]).float()
-    parts = [linear.lora_B[NAME].weight.float() * linear.scaling[NAME] for linear in linears]
-    high: Tensor = torch.block_diag(*parts)  # type: ignore[no-untyped-call]
-    return weight, bias, low, high
+Parts = tuple[Tensor | None, ...]
 
 
-def _stack(parts: list[Tensor]) -> Tensor:
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
+def list_parts(*linears: Any) -> Parts:
+    """List what autograd sees of layers that share an input: their weights, biases, and adapters' A and B, by turns.
+
+    A function of autograd takes them one by one and joins them inside. So a joined matrix is kept for no backward, and
+    a gradient reaches weights in bfloat16 as it was made.
+    """
+    adapters = [(None, None)] * len(linears)
+    if is_adapted(linears[0]):
+        adapters = [(linear.lora_A[NAME].weight, linear.lora_B[NAME].weight) for linear in linears]
+    lows, highs = zip(*adapters, strict=True)
+    return (*(linear.weight for linear in linears), *(linear.bias for linear in linears), *lows, *highs)
+
+
+def find_scaling(linear: Any) -> float:
+    """Return by what the product of a layer's adapter is multiplied; 1 where there is none."""
+    return float(linear.scaling[NAME]) if is_adapted(linear) else 1.0
+
+
+def split_gradients(totals: Sequence[Tensor | None], parts: Parts, scaling: float) -> list[Tensor | None]:
+    """Split gradients of joined layers into those of their parts, in the order of ``list_parts``."""
+    weights, biases, lows, highs = _quarter(parts)
+    *joined, high = totals
+    found = [part for total, group in zip(joined, (weights, biases, lows), strict=True) for part in _cut(total, group)]
+    if high is None:
+        return [*found, *(None for _ in highs)]
+    row = column = 0
+    for part in highs:  # blocks of the diagonal
+        found.append(high[row : row + part.shape[0], column : column + part.shape[1]] * scaling)
+        row, column = row + part.shape[0], column + part.shape[1]
+    return found
+
+
+def _cut(total: Tensor | None, group: Sequence[Any]) -> Sequence[Tensor | None]:
+    return [None] * len(group) if total is None else torch.split(total, [len(part) for part in group])
+
+
+def _quarter(parts: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    count = len(parts) // 4
+    return (parts[place * count : (place + 1) * count] for place in range(4))
+
+
+def _stack(group: Sequence[Any], dtype: torch.dtype | None = None) -> Any:
+    if group[0] is None:
+        return None
+    whole = group[0] if len(group) == 1 else torch.cat(list(group))
+    return whole if dtype is None else whole.to(dtype)

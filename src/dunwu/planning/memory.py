@@ -212,9 +212,9 @@ def _activations(shape: ModelShape, tokens: int, size: int, *, checkpointing: bo
 
     A layer of transformers keeps for each token about 6 hidden-sized values (two residuals, two norms, two outputs), 2
     attention-sized, its keys and values, and 4 MLP-sized (gate, up, activation, product). A fused layer
-    (``models.fused_layers``) keeps 2 hidden-sized values, 2 attention-sized, its keys and values, 2 MLP-sized, and its
-    matrices of queries, keys, values, gate and up joined; what it makes again in the backward, for one layer at a time,
-    is a layer of transformers. Only the matrices are in the weights' type. With checkpointing: one hidden-sized value
+    (``models.fused_layers``) keeps 2 hidden-sized values, 2 attention-sized, its keys and values, and 2 MLP-sized; what
+    it makes again in the backward, for one layer at a time, is a layer of transformers, and its matrices of queries,
+    keys, values, gate and up joined. Only those are in the weights' type. With checkpointing: one hidden-sized value
     for each layer, and one layer whole.
     """
     keys = shape.kv_values // shape.layers
@@ -223,6 +223,5 @@ def _activations(shape: ModelShape, tokens: int, size: int, *, checkpointing: bo
         return tokens * (shape.layers * shape.hidden + whole if checkpointing else shape.layers * whole) * size
     kept = 2 * shape.hidden + 2 * shape.attention + keys + 2 * shape.intermediate
     joined = shape.hidden * (shape.attention + keys + 2 * shape.intermediate)
-    if checkpointing:
-        return tokens * (shape.layers * shape.hidden + kept + whole) * BYTES["float32"] + joined * size
-    return tokens * (shape.layers * kept + whole) * BYTES["float32"] + shape.layers * joined * size
+    layers = shape.layers * shape.hidden + kept if checkpointing else shape.layers * kept
+    return tokens * (layers + whole) * BYTES["float32"] + joined * size

@@ -179,7 +179,7 @@ def test_memory_by_hand(write: Write, tmp_path: Path) -> None:
             # A chunk is larger than what may be kept, and rounded once; the output is packed, and once more turned.
             "logits": (2 * 2048 * 151936 * 4 + table * 2 * 2) / GIB,
             # Six answers of other groups fit into 1,000 tokens: 6 x (64 + 96).
-            "activations": (960 * (24 * kept + layer) * 4 + 24 * joined * 2) / GIB,
+            "activations": (960 * (24 * kept + layer) * 4 + joined * 2) / GIB,
             "process": 0.5,
         }
     )
@@ -207,7 +207,7 @@ def test_a_fused_layer_keeps_less(write: Write, tmp_path: Path) -> None:
     whole = 6 * 896 + 2 * 896 + 2 * 128 + 4 * 4864
     kept = 2 * 896 + 2 * 896 + 2 * 128 + 2 * 4864
     joined = 896 * (896 + 2 * 128 + 2 * 4864)
-    assert memory.activations == (960 * (24 * kept + whole) + 24 * joined) * 4
+    assert memory.activations == (960 * (24 * kept + whole) + joined) * 4
     # A tied output lies twice in the engine; to train it is packed once more. Chunks of 16 tokens may be kept.
     matrix = 151_936 * 896 * 4
     assert memory.engine == 494_032_768 * 4 + matrix

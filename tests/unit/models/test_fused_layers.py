@@ -242,10 +242,26 @@ def test_a_state_that_many_answers_share_learns_from_all_of_them() -> None:
     for (name, weight), exact in zip(model.named_parameters(), precise.parameters(), strict=True):
         assert weight.grad.dtype == torch.float32
         assert_close(weight.grad, exact.grad, 0.03, name)
-    # What autograd does not join is not rounded either.
-    whole = model.model.layers[0].mlp.down_proj.weight.grad
-    assert not torch.equal(whole, whole.bfloat16().float())
-    assert not torch.equal(model.lm_head.weight.grad, model.lm_head.weight.grad.bfloat16().float())
+        assert not torch.equal(weight.grad, weight.grad.bfloat16().float()), f"{name} was rounded on its way"
+
+
+def test_an_adapter_in_bfloat16_learns_in_single_precision() -> None:
+    pytest.importorskip("peft")
+    model, tree = make("qwen2").to(torch.bfloat16), make_batch()
+    assert packing.enable(model)
+    adapted = add_adapter(model, AdapterSpec(rank=4, alpha=8), seed=0)
+    with torch.no_grad():
+        for name, parameter in adapted.named_parameters():
+            if ".lora_B." in name:
+                parameter.normal_(std=0.1)
+    Optimizer(adapted, OptimizerSpec())
+    states, grads = differentiate(adapted, tree)
+    exact, exact_grads = differentiate(copy.deepcopy(adapted).float(), tree)
+    assert_close(states, exact, 0.02)
+    assert grads.keys() == list_learned(adapted).keys()
+    for name, grad in grads.items():
+        assert_close(grad, exact_grads[name], 0.04, name)
+        assert not torch.equal(grad, grad.bfloat16().float()), name
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
