@@ -44,6 +44,8 @@ MOST: Final = 32
 """Snapshots that are kept, those last used; each has a few megabytes."""
 READERS: Final = ("torch", "transformers", "tokenizers", "safetensors")
 FILE, TOKENIZER = "snapshot.json", "tokenizer.json"
+NUMBERS = ("layers", "heads", "kv_heads", "width", "scale", "epsilon", "amplitude")
+"""Of ``LlamaParts``, under the same names."""
 Positive = Annotated[int, Field(ge=1)]
 _saving = Lock()
 
@@ -112,17 +114,8 @@ def load_snapshot(place: str, key: str, dtype: Dtype) -> Policy | None:
         os.utime(folder)
     except (OSError, ValueError, KeyError, SafetensorError):  # whatever is wrong, transformers reads the model again
         return None
-    parts = LlamaParts(
-        layers=saved.layers,
-        heads=saved.heads,
-        kv_heads=saved.kv_heads,
-        width=saved.width,
-        scale=saved.scale,
-        epsilon=saved.epsilon,
-        frequencies=torch.tensor(saved.frequencies),
-        amplitude=saved.amplitude,
-        weights=weights,
-    )
+    numbers = {name: getattr(saved, name) for name in NUMBERS}
+    parts = LlamaParts(**numbers, frequencies=torch.tensor(saved.frequencies), weights=weights)
     model = LightModel(
         parts=parts, config=LightConfig(max_position_embeddings=saved.max_position_embeddings), dtype=TYPES[dtype]
     )
@@ -154,14 +147,8 @@ def save_snapshot(policy: Policy, place: str, key: str, dtype: Dtype) -> None:
         if state is None:
             return
         snapshot = Snapshot(
-            layers=parts.layers,
-            heads=parts.heads,
-            kv_heads=parts.kv_heads,
-            width=parts.width,
-            scale=parts.scale,
-            epsilon=parts.epsilon,
+            **{name: getattr(parts, name) for name in NUMBERS},
             frequencies=parts.frequencies.tolist(),
-            amplitude=parts.amplitude,
             tied=tied,
             max_position_embeddings=getattr(policy.model.config, "max_position_embeddings", None),
             eos_ids=policy.eos_ids,
