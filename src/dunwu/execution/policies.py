@@ -89,16 +89,15 @@ def check_policy(policy: Policy, *, longest: int, learns: bool, generates: bool)
     """
     readers: dict[str, Reader] = {}
     reference = make_reference(policy.model)
-    packed = learns and packing.enable(policy.model, reference)
     if learns:
-        readers["the trainer"] = make_trainer_reader(policy.model)
+        readers["the trainer"] = make_trainer_reader(policy.model, reference)
     if generates:
         decoder = make_decoder(policy.model)
         readers["the engine"] = lambda rows: compute_forced_logprobs(decoder, rows, WRITTEN, policy.pad_id)
     longest = _bound(policy, longest)
     special_ids = _special_ids(policy)
     notes = check_agreement(policy.model, readers, longest=longest, special_ids=special_ids, reference=reference)
-    if learns and is_llama_like(policy.model) and not packed:
+    if learns and is_llama_like(policy.model) and not packing.enable(policy.model, reference):
         name = policy.model.config.model_type
         notes.append(f"attention over shared prompts differs from {name}'s own, which trains it: several times slower")
     return notes

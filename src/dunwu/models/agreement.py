@@ -61,7 +61,7 @@ def check_agreement(
     *,
     longest: int,
     special_ids: Collection[int] = (),
-    reference: Any | None = None,
+    reference: Any,
 ) -> list[str]:
     """Compare ways of reading a model with its own forward of one sequence at a time.
 
@@ -71,7 +71,7 @@ def check_agreement(
         longest: tokens of a run's longest sequence. Rows past the boundaries that the config names (a window, the
             original context) are read where sequences get there.
         special_ids: tokens that the rows leave out: a model may treat padding or images in its own way.
-        reference: what ``make_reference`` gives, where it was made already.
+        reference: what ``make_reference`` gives; its forward is the model's own.
 
     Returns:
         What was not compared, because it would take too long here; mostly nothing.
@@ -82,13 +82,12 @@ def check_agreement(
     name = model.config.model_type
     with _refuse_failures(name):
         plain, skipped = make_probes(model, longest, special_ids)
-        own = reference or make_reference(model)
-        bound = BOUNDS[model.dtype] if own is model else PAIRS_BOUND
-        logits = [own(input_ids=row[None], use_cache=False).logits[0, : PROMPTS[0]] for row in plain[0].rows[:2]]
+        bound = BOUNDS[model.dtype] if reference is model else PAIRS_BOUND
+        logits = [reference(input_ids=row[None], use_cache=False).logits[0, : PROMPTS[0]] for row in plain[0].rows[:2]]
         _check_causal(model, *(part.float().log_softmax(-1) for part in logits))
         check_head(model)
         for probe in plain:
-            expected = torch.stack([compute_plain_logprobs(own, row) for row in probe.rows])
+            expected = torch.stack([compute_plain_logprobs(reference, row) for row in probe.rows])
             if not torch.isfinite(expected).all():
                 raise UserError(f"{name} gives log-probabilities that are no numbers", field="from")
             for way, read in readers.items():
@@ -224,11 +223,16 @@ def compute_plain_logprobs(model: Any, row: Int64[Tensor, " T"]) -> Float32[Tens
     return logprobs_WV.gather(1, row[-WRITTEN:, None])[:, 0]
 
 
-def make_trainer_reader(model: Any) -> Reader:
-    """Return how trainers read: rows padded on the right, as a prefix tree where the model has our attention."""
+def make_trainer_reader(model: Any, reference: Any) -> Reader:
+    """Return how trainers read: rows padded on the right, as a prefix tree where the model has our attention.
+
+    Args:
+        model: a causal language model of transformers.
+        reference: what ``make_reference`` gives.
+    """
 
     def read(rows: Rows) -> Float32[Tensor, "R W"]:
-        packing.enable(model)
+        packing.enable(model, reference)
         token_ids_RT = pad_sequence(list(rows), batch_first=True)
         columns_T = torch.arange(token_ids_RT.shape[1], device=token_ids_RT.device)
         ends_R1 = torch.tensor([[len(row)] for row in rows], device=token_ids_RT.device)

@@ -95,6 +95,15 @@ def test_rotary_factors_that_are_chosen_for_the_whole_batch(way: str) -> None:
     assert check("phi3 (longrope)", 64, learns=way == "learns", generates=way == "generates") == []
 
 
+def test_a_failure_while_attention_is_tried_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise IndexError("out of range")
+
+    monkeypatch.setattr(packing, "pack", fail)
+    with pytest.raises(UserError, match="from: llama fails on a few tokens: IndexError: out of range"):
+        check("llama", PAST, learns=True, generates=False)
+
+
 @pytest.mark.parametrize(
     ("kind", "says"),
     [
