@@ -25,14 +25,14 @@ class SeedCurve(NamedTuple):
     estimates: Sequence[Estimate]
 
 
-def average_metric(runs: Sequence[RunReader], metric: str, *, most: int = 1_000_000) -> list[SeedCurve]:
+def average_metric(runs: Sequence[RunReader], metric: str, *, most: int | None = None) -> list[SeedCurve]:
     """Average a metric over runs, stage by stage.
 
     Args:
         runs: Runs of one recipe.
         metric: Its name in metrics.jsonl. Only a reward may be below 0.
-        most: Points of a curve, at most; where there are more steps, a point stands at the last of several, and is over
-            each run's mean of those.
+        most: Points of a curve; None: one a step. Where there are more steps, a point stands at the last of several,
+            and is over each run's mean of those.
 
     Returns:
         A curve for each stage in which every run has the metric, over the steps that all of them have.
@@ -44,7 +44,7 @@ def average_metric(runs: Sequence[RunReader], metric: str, *, most: int = 1_000_
     for stage in runs[0].stages:
         rows = [{row["step"]: row for row in run.stage(stage).read_metrics()} for run in runs]
         steps = [step for step in rows[0] if all(metric in by_step.get(step, {}) for by_step in rows)]
-        size = max(1, -(-len(steps) // most))
+        size = max(1, -(-len(steps) // most)) if most else 1
         groups = [steps[first : first + size] for first in range(0, len(steps), size)]
         estimates = [
             estimate_mean([fmean(by_step[step][metric] for step in group) for by_step in rows], lowest=lowest)

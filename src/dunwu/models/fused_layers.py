@@ -132,13 +132,13 @@ def _run_layer(layer: Any, x_NH: Tensor, context: _Context) -> Tensor:
     attention = layer.self_attn
     norms = (attention.q_norm, attention.k_norm) if hasattr(attention, "q_norm") else ()
     head_norms = [norm.weight for norm in norms] or [None, None]
-    qkv, parts = list_parts(query, key, value), list_parts(gate, up)
+    qkv, gate_up = list_parts(query, key, value), list_parts(gate, up)
     x_NH = _Attention.apply(  # type: ignore[no-untyped-call]
         x_NH, layer.input_layernorm.weight, *head_norms, context, len(qkv), *qkv, *list_parts(out)
     )
     norm_H = layer.post_attention_layernorm.weight
     out_NH: Tensor = _Network.apply(  # type: ignore[no-untyped-call]
-        x_NH, norm_H, context, len(parts), *parts, *list_parts(down)
+        x_NH, norm_H, context, len(gate_up), *gate_up, *list_parts(down)
     )
     return out_NH
 

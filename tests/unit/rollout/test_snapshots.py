@@ -11,10 +11,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-import torch
 from safetensors.torch import load_file, save_file
+from tests.gguf_files import make_model
 from tests.unit.rollout.conftest import assert_same, by_seed, requests_of
-from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
 from dunwu.api.policy import as_problem
 from dunwu.config.schema import ModelSpec, PromptSpec
@@ -31,28 +30,17 @@ from dunwu.types import Sampling
 
 pytestmark = pytest.mark.skipif(load_kernels() is None, reason="no kernels are built here")
 
-SHAPE: Final[dict[str, Any]] = {
-    "hidden_size": 64,
-    "intermediate_size": 96,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 16,
-    "vocab_size": 320,
-    "max_position_embeddings": 512,
-    "initializer_range": 0.3,
-}
 YARN: Final = {"rope_type": "yarn", "rope_theta": 10000.0, "factor": 4.0, "original_max_position_embeddings": 128}
-FAMILY: Final[dict[str, Callable[[], Any]]] = {
-    "llama, biases": lambda: LlamaForCausalLM(LlamaConfig(**SHAPE, attention_bias=True, mlp_bias=True)),
-    "qwen2, tied": lambda: Qwen2ForCausalLM(Qwen2Config(**SHAPE, tie_word_embeddings=True)),
-    "qwen3, yarn": lambda: Qwen3ForCausalLM(Qwen3Config(**SHAPE, rope_parameters=YARN)),
+FAMILY: Final[dict[str, dict[str, Any]]] = {
+    "llama, biases": {"attention_bias": True, "mlp_bias": True},
+    "qwen2, tied": {"tie_word_embeddings": True},
+    "qwen3, yarn": {"rope_parameters": YARN},
 }
 
 
 def save(family: str, tokenizer: Any, folder: Path) -> Path:
-    torch.manual_seed(0)
-    model = FAMILY[family]().eval()
+    changes = {"max_position_embeddings": 512, "initializer_range": 0.3, "eos_token_id": None}
+    model = make_model(family.partition(",")[0], **FAMILY[family] | changes)
     save_policy(Policy(model=model, tokenizer=tokenizer, eos_ids=(318,), pad_id=319), folder)
     return folder
 
