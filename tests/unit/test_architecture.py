@@ -312,7 +312,7 @@ def test_the_command_s_face() -> None:
         "watch": {"directories", "--port", "--open"},
         "reproduce": {"recipe", "--set", "--seeds", "--out", "--resume"},
         "compare": {"variants", "--out"},
-        "bench": {"name", "--against", "--data", "--size", "--json"},
+        "bench": {"name", "--against", "--data", "--dtype", "--size", "--json"},
         "recipes": {"--json"},
         "init": {"name", "file"},
         "schema": {"field", "--json"},

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dunwu.bench.machine import FLOAT_BYTES, ProductRates, list_products, measure_bandwidth
+from dunwu.bench.machine import ProductRates, list_products, measure_bandwidth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,19 +27,20 @@ class DecodeCost:
 
 
 def compute_decode_cost(model: Any) -> DecodeCost:
-    """Compute the cost of a decoder of the Llama family in single precision.
+    """Compute the cost of a decoder of the Llama family, whose cache has the type of its weights.
 
     Two operations a weight (the embedding is a look-up where it is not the output matrix too), and the two products of
     attention.
     """
     config = model.config
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    size = model.dtype.itemsize
     weights = sum(count * rows * columns for (rows, columns), count in list_products(model).items())
     return DecodeCost(
         matrix_flops=2.0 * weights,
         flops_per_position=4.0 * config.num_attention_heads * width * config.num_hidden_layers,
-        bytes_per_position=2.0 * config.num_key_value_heads * width * config.num_hidden_layers * FLOAT_BYTES,
-        weight_bytes=float(FLOAT_BYTES * weights),
+        bytes_per_position=2.0 * config.num_key_value_heads * width * config.num_hidden_layers * size,
+        weight_bytes=float(size * weights),
     )
 
 

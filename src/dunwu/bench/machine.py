@@ -22,7 +22,7 @@ FLOAT_BYTES = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProductRates:
-    """Operations a second of matrix products, in single precision, on the CPU, with this process's threads.
+    """Operations a second of matrix products on the CPU, with this process's threads.
 
     Attributes:
         decode: Of as many rows as sequences that decode at once.
@@ -33,31 +33,35 @@ class ProductRates:
     train: float
 
 
-def measure_gemm_flops() -> float:
+def measure_gemm_flops(dtype: torch.dtype = torch.float32) -> float:
     """Return the operations a second of the best of some matrix products of a training step's size.
 
-    They are in single precision, on the CPU, with the threads of this process.
+    They are on the CPU, with the threads of this process.
+
+    Args:
+        dtype: Of both factors.
     """
-    left, right = torch.randn(ROWS, WIDTH), torch.randn(WIDTH, WIDTH)
-    out = torch.empty(ROWS, WIDTH)
+    left, right = torch.randn(ROWS, WIDTH).to(dtype), torch.randn(WIDTH, WIDTH).to(dtype)
+    out = torch.empty(ROWS, WIDTH, dtype=dtype)
     return 2.0 * ROWS * WIDTH * WIDTH / _time_best(lambda: torch.mm(left, right, out=out), TRIES)
 
 
-def measure_plain_rates() -> ProductRates:
+def measure_plain_rates(dtype: torch.dtype) -> ProductRates:
     """Measure one shape for everything; see ``measure_gemm_flops``."""
-    rate = measure_gemm_flops()
+    rate = measure_gemm_flops(dtype)
     return ProductRates(decode=rate, train=rate)
 
 
 def measure_model_rates(model: Any, sequences: int) -> ProductRates:
-    """Measure products of the shapes that a model has, each counted as often as it occurs.
+    """Measure products of the shapes and the type that a model has, each counted as often as it occurs.
 
     Args:
         model: A decoder.
         sequences: How many decode at once.
     """
     shapes = list_products(model)
-    return ProductRates(decode=_measure_products(shapes, sequences), train=_measure_products(shapes, TRAINED_ROWS))
+    rates = [_measure_products(shapes, rows, model.dtype) for rows in (sequences, TRAINED_ROWS)]
+    return ProductRates(decode=rates[0], train=rates[1])
 
 
 def list_products(model: Any) -> Counter[tuple[int, int]]:
@@ -67,20 +71,20 @@ def list_products(model: Any) -> Counter[tuple[int, int]]:
     return Counter(tuple(weight.shape) for weight in matrices)
 
 
-def _measure_products(shapes: Counter[tuple[int, int]], rows: int) -> float:
-    seconds = sum(count * _time_product(shape, rows) for shape, count in shapes.items())
+def _measure_products(shapes: Counter[tuple[int, int]], rows: int, dtype: torch.dtype) -> float:
+    seconds = sum(count * _time_product(shape, rows, dtype) for shape, count in shapes.items())
     weights = sum(count * shape[0] * shape[1] for shape, count in shapes.items())
     return 2.0 * rows * weights / seconds
 
 
-def _time_product(shape: tuple[int, int], rows: int) -> float:
+def _time_product(shape: tuple[int, int], rows: int, dtype: torch.dtype) -> float:
     """Return the seconds of a product by torch, or with a packed matrix, whichever is faster."""
     states, matrix = torch.randn(rows, shape[1]), torch.randn(*shape)
-    out = torch.empty(rows, shape[0])
-    seconds = _time_best(lambda: torch.mm(states, matrix.T, out=out), SHAPE_TRIES)
+    left, right, out = states.to(dtype), matrix.to(dtype), torch.empty(rows, shape[0], dtype=dtype)
+    seconds = _time_best(lambda: torch.mm(left, right.T, out=out), SHAPE_TRIES)
     if load_kernels() is None:
         return seconds
-    packed = PackedMatrix.pack(matrix)
+    packed = PackedMatrix.pack(matrix, dtype)
     return min(seconds, _time_best(lambda: packed.multiply(states), SHAPE_TRIES))
 
 

@@ -2,7 +2,8 @@
 
 Two workloads of 512 completions, 16 for each of 32 prompts, by the nano base in fp32: ``fixed``, where every completion
 has 128 tokens, and ``natural``, where it answers Countdown and ends when it wants to. With a size both are done by a
-model of that size, with the prompts, groups and lengths of ``sizes``. Ours also reports log-probabilities and text; the
+model of that size, with the prompts, groups and lengths of ``sizes``. Our weights are in fp32 or bf16; a peer whose
+name ends with ``-bf16`` has its own in bf16. Ours also reports log-probabilities and text; the
 peers are asked for tokens only.
 """
 
@@ -31,11 +32,13 @@ from dunwu.bench.rollout_peers import (
     INTERPRETERS,
     Job,
     explain_absence,
+    find_dtype,
     serve_hf,
     serve_worker,
 )
 from dunwu.bench.sizes import END, PROMPT_TOKENS, Size, find_size
 from dunwu.errors import NotInstalled, UserError
+from dunwu.models.policy import Dtype
 
 PROMPTS, GROUP, NEW_TOKENS, NATURAL_CAP = 32, 16, 128, 384
 PEERS = (*HF_PEERS, *INTERPRETERS)
@@ -43,7 +46,11 @@ ROUNDS = 3
 
 
 def measure(
-    against: Sequence[str] = ("hf", "hf-static"), *, size: str | None = None, rounds: int = ROUNDS
+    against: Sequence[str] = ("hf", "hf-static"),
+    *,
+    size: str | None = None,
+    dtype: Dtype = "float32",
+    rounds: int = ROUNDS,
 ) -> dict[str, dict[str, Any]]:
     """Measure tokens a second.
 
@@ -53,6 +60,7 @@ def measure(
     Args:
         against: Some of ``PEERS``.
         size: A key of ``sizes.SIZES``; None: the nano base.
+        dtype: Of our weights; the peers' names say theirs.
         rounds: Turns of each side.
 
     Returns:
@@ -69,7 +77,7 @@ def measure(
         raise UserError(f"no peer {', '.join(unknown)}; there are {', '.join(PEERS)}", field="--against")
     absent = {peer: reason for peer in against if (reason := explain_absence(peer))}
     present = [peer for peer in against if peer not in absent]
-    if GGUF_PEERS.keys() & set(present) and importlib.util.find_spec("gguf") is None:
+    if set(GGUF_PEERS) & set(present) and importlib.util.find_spec("gguf") is None:
         raise NotInstalled("gguf", "gguf", field="--against")
     if size:
         find_size(size).check_memory("rollout", 1 + len(present))
@@ -78,9 +86,10 @@ def measure(
         jobs = make_jobs(Path(folder), size)
         files = write_gguf_files(Path(folder), jobs["natural"], present)
         for name, job in jobs.items():
-            turns = alternate(_make_sides(job, present, files), rounds, torch.get_num_threads())
+            own = replace(job, dtype=dtype)
+            turns = alternate(_make_sides(own, present, files), rounds, torch.get_num_threads())
             speeds = {side: found.median for side, found in turns.items()}
-            results[name] = make_entry(speeds.pop("ours"), speeds, estimate_floor(job, shaped=size is not None))
+            results[name] = make_entry(speeds.pop("ours"), speeds, estimate_floor(own, shaped=size is not None))
             results[name]["peak_memory_mib"] = report_memory(turns)
             if absent:
                 results[name]["not_measured"] = absent
@@ -90,10 +99,10 @@ def measure(
 def _make_sides(job: Job, peers: Sequence[str], files: Mapping[str, str]) -> dict[str, Side]:
     sides: dict[str, Side] = {"ours": partial(serve_ours, job)}
     for peer in peers:
+        own = replace(job, dtype=find_dtype(peer), gguf=files.get(peer))
         if peer in HF_PEERS:
-            sides[peer] = partial(serve_hf, job, peer)
+            sides[peer] = partial(serve_hf, own, peer)
         else:
-            own = replace(job, gguf=files.get(peer))
             sides[peer] = partial(serve_worker, own, peer, os.environ[INTERPRETERS[peer]])
     return sides
 
@@ -142,7 +151,7 @@ def write_gguf_files(folder: Path, natural: Job, peers: Sequence[str]) -> dict[s
     model, files = load_policy(natural.folder, device="cpu").model, {}
     for peer in readers:
         files[peer] = str(folder / f"{peer}.gguf")
-        write_gguf(model, natural.eos_ids[0], Path(files[peer]), bf16=GGUF_PEERS[peer])
+        write_gguf(model, natural.eos_ids[0], Path(files[peer]), bf16=find_dtype(peer) == "bfloat16")
     return files
 
 
@@ -205,7 +214,7 @@ def build_engine(job: Job) -> tuple[Any, Any, Any]:
         )
         for number, tokens in enumerate(job.prompts)
     ]
-    loaded = load_policy(job.folder, device="cpu")
+    loaded = load_policy(job.folder, dtype=job.dtype, device="cpu")
     policy = Policy(model=loaded.model, tokenizer=loaded.tokenizer, eos_ids=job.eos_ids, pad_id=loaded.pad_id)
     return (
         build_builtin_engine(policy, max_sequences=job.completions),
@@ -225,7 +234,7 @@ def estimate_floor(job: Job, *, shaped: bool) -> float:
 
     engine, requests, sampling = build_engine(job)
     lengths = [len(completion.token_ids) for _, completion in engine.generate(requests, sampling)]
-    model = load_policy(job.folder, device="cpu").model
-    rates = measure_model_rates(model, job.completions) if shaped else measure_plain_rates()
+    model = load_policy(job.folder, dtype=job.dtype, device="cpu").model
+    rates = measure_model_rates(model, job.completions) if shaped else measure_plain_rates(model.dtype)
     prompt_tokens = float(np.mean([len(prompt) for prompt in job.prompts]))
     return compute_floor(compute_decode_cost(model), prompt_tokens, lengths, job.completions, rates.decode)

@@ -20,13 +20,18 @@ from jaxtyping import Int64
 
 from dunwu.bench.memory import read_peak_memory
 from dunwu.machine import read_cpu_flags
+from dunwu.models.policy import TYPES, Dtype
 
-GGUF_PEERS = {"llamacpp": False, "llamacpp-bf16": True}
-"""Peers that read a GGUF file, and whether its matrices are in bf16."""
+HALF = "-bf16"
+"""Ends the name of a peer whose weights, or whose products, are in bfloat16."""
 BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
-INTERPRETERS = {"vllm": "DUNWU_VLLM_PYTHON"} | dict.fromkeys(GGUF_PEERS, "DUNWU_LLAMACPP_PYTHON")
+GGUF_PEERS = ("llamacpp", "llamacpp-bf16")
+"""Peers that read a GGUF file."""
+INTERPRETERS = dict.fromkeys(("vllm", "vllm-bf16"), "DUNWU_VLLM_PYTHON") | dict.fromkeys(
+    GGUF_PEERS, "DUNWU_LLAMACPP_PYTHON"
+)
 """Peers that have an environment of their own, and the variable that names its interpreter."""
-HF_PEERS = ("hf", "hf-static")
+HF_PEERS = ("hf", "hf-static", "hf-bf16", "hf-static-bf16")
 HF_PARTS = (8, 4, 2, 1)
 """In how many parts transformers may do the job, one after the other."""
 
@@ -37,6 +42,7 @@ class Job:
 
     Attributes:
         folder: The model, a transformers folder.
+        dtype: Of a side's weights.
         gguf: The same as a GGUF file, where llama.cpp is a peer.
         prompts: Token ids of each prompt.
         group: Completions of each prompt.
@@ -45,6 +51,7 @@ class Job:
     """
 
     folder: str
+    dtype: Dtype = "float32"
     gguf: str | None = None
     prompts: tuple[tuple[int, ...], ...]
     group: int
@@ -57,12 +64,17 @@ class Job:
         return len(self.prompts) * self.group
 
 
+def find_dtype(peer: str) -> Dtype:
+    """Return the type of a peer's numbers, as its name says."""
+    return "bfloat16" if peer.endswith(HALF) else "float32"
+
+
 def explain_absence(peer: str) -> str | None:
     """Say why a peer cannot be measured here; None where it can."""
     variable = INTERPRETERS.get(peer)
     if variable and not os.environ.get(variable):
         return f"{variable} names no interpreter"
-    if GGUF_PEERS.get(peer) and not BF16_FLAGS & read_cpu_flags():
+    if peer.endswith(HALF) and not BF16_FLAGS & read_cpu_flags():
         return "this processor has no instructions for bf16"
     return None
 
@@ -72,20 +84,20 @@ def serve_hf(job: Job, peer: str, connection: Connection) -> None:
 
     Args:
         job: The workload; prompts are padded on the left.
-        peer: ``hf`` for the dynamic cache, ``hf-static`` for the static one.
+        peer: ``hf`` for the dynamic cache, ``hf-static`` for the static one, in either type.
         connection: To the process that compares.
     """
     import torch
     from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(job.folder, dtype=torch.float32, trust_remote_code=False).eval()
+    model = AutoModelForCausalLM.from_pretrained(job.folder, dtype=TYPES[job.dtype], trust_remote_code=False).eval()
     longest = max(map(len, job.prompts))
     rows = [prompt for prompt in job.prompts for _ in range(job.group)]
     tokens = torch.tensor([[0] * (longest - len(prompt)) + list(prompt) for prompt in rows])
     mask = torch.tensor([[0] * (longest - len(prompt)) + [1] * len(prompt) for prompt in rows])
     options: dict[str, Any] = {"do_sample": True, "top_k": 0, "max_new_tokens": job.max_new_tokens, "pad_token_id": 0}
     options |= {"eos_token_id": list(job.eos_ids)} if job.eos_ids else {"min_new_tokens": job.max_new_tokens}
-    options |= {"cache_implementation": "static"} if peer == "hf-static" else {}
+    options |= {"cache_implementation": "static"} if peer.startswith("hf-static") else {}
 
     def tokens_per_second(batch: int) -> float:
         count, start = 0, time.perf_counter()

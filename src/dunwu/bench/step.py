@@ -4,9 +4,10 @@
 ``natural``  the nano base on Countdown; every completion as long as the model makes it, 256 at most
 
 With a size both are a model of that size, with the prompts, groups and lengths of ``sizes``. Without, G = 16 and 32
-prompts a step. One update per rollout, beta = 0.001, single precision, temperature 1, all on the CPU, whose floor it
-is held to. TRL runs with its own ``generate``, without gradient checkpointing (which would cost it a third more), in
-microbatches that suit the caches.
+prompts a step. One update per rollout, beta = 0.001, temperature 1, all on the CPU, whose floor it is held to. Our
+weights are in fp32, or in bf16 beside masters in fp32. TRL runs with its own ``generate``, without gradient
+checkpointing (which would cost it a third more), in microbatches that suit the caches; ``trl-bf16`` is TRL under
+autocast, as its ``bf16 = True`` has it.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from dunwu.errors import NotInstalled, UserError
 from dunwu.metrics import Stopwatch
 from dunwu.models.load import load_policy
 from dunwu.models.places import resolve
+from dunwu.models.policy import Dtype
 from dunwu.models.templates import NANO
 from dunwu.rollout.builtin.worker_threads import build_builtin_engine
 from dunwu.rollout.collect import NOTHING, Grader, collect
@@ -59,6 +61,8 @@ from dunwu.types import (
 PROMPTS, GROUP_SIZE, BETA, LEARNING_RATE, ROUNDS = 32, 16, 0.001, 3e-6, 3
 COMPLETION_TOKENS = 128
 TRL_MICROBATCH = 32
+PEERS = {"trl": False, "trl-bf16": True}
+"""The peers, and what each is told of ``bf16``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +76,7 @@ class Workload:
         max_new_tokens: How long completions are.
         exactly: Whether every one is that long; else at most.
         microbatch: Sequences that TRL trains on at once.
+        dtype: Of our weights.
         shaped: Whether the floor is that of products of the model's own shapes; else of one shape.
     """
 
@@ -82,6 +87,7 @@ class Workload:
     exactly: bool
     microbatch: int
     shaped: bool
+    dtype: Dtype = "float32"
 
     @property
     def completions(self) -> int:
@@ -89,23 +95,24 @@ class Workload:
         return len(self.prompts) * self.group_size
 
 
-def measure(against: Sequence[str], *, size: str | None = None) -> dict[str, dict[str, Any]]:
+def measure(against: Sequence[str], *, size: str | None = None, dtype: Dtype = "float32") -> dict[str, dict[str, Any]]:
     """Measure the samples a second of each workload.
 
     Args:
-        against: ``trl`` or nothing.
+        against: Some of ``PEERS``.
         size: A key of ``sizes.SIZES``; None: the workloads above.
+        dtype: Of our weights.
 
     Returns:
         By workload ours, the peers', the ratio, the share of the machine's floor (the rate of a step that were nothing
         but its matrix products and the reads of weights and cache), and each side's peak memory.
 
     Raises:
-        UserError: A peer other than ``trl``, TRL is not installed, or the size is unknown or too large.
+        UserError: There is no such peer, TRL is not installed, or the size is unknown or too large.
     """
     for peer in against:
-        if peer != "trl":
-            raise UserError(f"no such peer: {peer}; the step is measured against trl", field="--against")
+        if peer not in PEERS:
+            raise UserError(f"no such peer: {peer}; the step is measured against {', '.join(PEERS)}", field="--against")
         if importlib.util.find_spec("trl") is None:
             raise NotInstalled("TRL", "bench", field="--against")
     if size:
@@ -116,11 +123,13 @@ def measure(against: Sequence[str], *, size: str | None = None) -> dict[str, dic
             if size
             else {"fixed": make_fixed_workload(Path(folder)), "natural": make_natural_workload(NANO_BASE)}
         )
-        return {name: _measure(workload, against) for name, workload in workloads.items()}
+        return {name: _measure(replace(workload, dtype=dtype), against) for name, workload in workloads.items()}
 
 
 def _measure(workload: Workload, against: Sequence[str]) -> dict[str, Any]:
-    sides = {"dunwu": partial(serve_ours, workload)} | {peer: partial(serve_trl, workload) for peer in against}
+    sides = {"dunwu": partial(serve_ours, workload)} | {
+        peer: partial(serve_trl, workload, PEERS[peer]) for peer in against
+    }
     turns = alternate(sides, ROUNDS, torch.get_num_threads())
     rates = {name: workload.completions / side.median for name, side in turns.items()}
     rate = rates.pop("dunwu")
@@ -196,7 +205,7 @@ class OurStep:
 
     def __init__(self, workload: Workload, grader: Grader) -> None:
         self.grader = grader
-        self.policy = load_policy(workload.model, device="cpu")
+        self.policy = load_policy(workload.model, dtype=workload.dtype, device="cpu")
         if workload.exactly:
             self.policy = replace(self.policy, eos_ids=())
         self.prompts = [_prompt(text, self.policy.tokenizer) for text in workload.prompts]
@@ -245,7 +254,7 @@ def serve_ours(workload: Workload, connection: Connection) -> None:
         connection.send(time.perf_counter() - start)
 
 
-def serve_trl(workload: Workload, connection: Connection) -> None:
+def serve_trl(workload: Workload, bf16: bool, connection: Connection) -> None:
     """Train with TRL, whose trainer waits for its turn before every step."""
     from datasets import Dataset
     from transformers import TrainerCallback
@@ -276,7 +285,7 @@ def serve_trl(workload: Workload, connection: Connection) -> None:
             beta=BETA,
             learning_rate=LEARNING_RATE,
             loss_type="grpo",
-            bf16=False,
+            bf16=bf16,
             use_cpu=True,
             gradient_checkpointing=False,
             max_steps=2 + ROUNDS,
@@ -299,7 +308,7 @@ def compute_floor(workload: Workload) -> float:
     step = OurStep(workload, FreeGrader())
     lengths = [len(c.token_ids) for scored in step.rollout() for c in scored.group.completions]
     model = step.policy.model
-    rates = measure_model_rates(model, len(lengths)) if workload.shaped else measure_plain_rates()
+    rates = measure_model_rates(model, len(lengths)) if workload.shaped else measure_plain_rates(model.dtype)
     prompts = [len(prompt.token_ids) for prompt in step.prompts]
     return len(lengths) / compute_step_seconds(compute_decode_cost(model), prompts, lengths, rates)
 

@@ -23,7 +23,7 @@ def main() -> None:
     rows = len(job["prompts"]) * job["group"]
     model = LLM(
         job["folder"],
-        dtype="float32",
+        dtype=job["dtype"],
         max_model_len=max(map(len, job["prompts"])) + job["max_new_tokens"],
         max_num_seqs=rows,
         enable_prefix_caching=True,

@@ -35,6 +35,15 @@ class Bench(StrEnum):
 
 SIZED = (Bench.rollout, Bench.step, Bench.sft, Bench.eval)
 """What can be measured with models of several sizes."""
+TYPED = (Bench.rollout, Bench.step)
+"""What can be measured with weights of either type."""
+
+
+class Dtype(StrEnum):
+    """The types that weights can have."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
 
 
 @main.command()
@@ -160,8 +169,8 @@ def bench(
         str,
         typer.Option(
             metavar="PEER,...",
-            help="rollout: hf, hf-static, vllm, llamacpp, llamacpp-bf16; step: trl; sft: trl, trl-grouped; "
-            "verify: math-verify; eval: lm_eval.",
+            help="rollout: hf, hf-static, vllm, llamacpp; step: trl; each also with -bf16 behind its name; "
+            "sft: trl, trl-grouped; verify: math-verify; eval: lm_eval.",
         ),
     ] = "",
     size: Annotated[
@@ -171,6 +180,12 @@ def bench(
             help="rollout, step, sft, eval: a model of random weights, 1M, 10M, 50M, 135M or 600M; else the nano base.",
         ),
     ] = None,
+    dtype: Annotated[
+        Dtype | None,
+        typer.Option(
+            metavar="TYPE", help="rollout, step: of our weights, float32 or bfloat16.", show_default="float32"
+        ),
+    ] = None,
     data: Annotated[
         list[Path] | None,
         typer.Option(metavar="FILE", help="verify: golds (JSON Lines, answer); count wrong verdicts on them instead."),
@@ -178,13 +193,17 @@ def bench(
     as_json: AsJson = False,
 ) -> None:
     """Measure a part beside its peers, in the same run."""
+    let_waiting_threads_sleep()  # of all sides: their processes inherit it
     from importlib import import_module
 
     if data and name is not Bench.verify:
         raise UserError(f"bench {name.value} takes no golds", field="--data")
     if size is not None and name not in SIZED:
         raise UserError(f"bench {name.value} takes no size; {', '.join(SIZED)} do", field="--size")
-    options = {key: value for key, value in {"data": data, "size": size}.items() if value is not None}
+    if dtype is not None and name not in TYPED:
+        raise UserError(f"bench {name.value} takes no type; {' and '.join(TYPED)} do", field="--dtype")
+    given = {"data": data, "size": size, "dtype": dtype and dtype.value}
+    options = {key: value for key, value in given.items() if value is not None}
     peers = tuple(peer.strip() for peer in against.split(",") if peer.strip())
     typer.echo(f"measuring {name.value}{f' beside {against}' if peers else ''}; this takes minutes ...", err=True)
     results = import_module(f"dunwu.bench.{name.value}").measure(peers, **options)

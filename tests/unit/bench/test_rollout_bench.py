@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from dunwu.bench import floor, machine, rollout
@@ -31,7 +32,7 @@ def test_the_ratio_is_over_the_best_peer() -> None:
 
 def test_a_peer_that_there_is_not() -> None:
     with pytest.raises(
-        UserError, match="--against: no peer sglang; there are hf, hf-static, vllm, llamacpp, llamacpp-bf16"
+        UserError, match="--against: no peer sglang; there are hf, hf-static, hf-bf16, hf-static-bf16, vllm, "
     ):
         rollout.measure(("hf", "sglang"))
 
@@ -46,6 +47,9 @@ def test_the_cost_of_a_token_by_hand() -> None:
         assert cost.matrix_flops == 2 * (3 * layer + 32 * 8)
         assert cost.flops_per_position == 4 * 8 * 3
         assert cost.bytes_per_position == 2 * 4 * 3 * 4
+        assert cost.weight_bytes == 2 * cost.matrix_flops
+    half = floor.compute_decode_cost(tied.bfloat16())
+    assert (half.bytes_per_position, half.weight_bytes) == (2 * 4 * 3 * 2, half.matrix_flops)
 
 
 def test_the_floor_is_the_slower_of_arithmetic_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -83,7 +87,8 @@ def test_products_are_measured_in_the_shapes_of_the_model(monkeypatch: pytest.Mo
     assert machine.list_products(model) == {(8, 8): 6, (4, 8): 6, (16, 8): 6, (8, 16): 3, (32, 8): 1}
     measured: list[tuple[tuple[int, int], int]] = []
 
-    def time_product(shape: tuple[int, int], rows: int) -> float:
+    def time_product(shape: tuple[int, int], rows: int, dtype: torch.dtype) -> float:
+        assert dtype == torch.float32
         measured.append((shape, rows))
         return 0.5
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 from typer.testing import CliRunner
 
 from dunwu.bench import eval as eval_bench
@@ -19,6 +19,7 @@ from dunwu.bench.random_model import make_lengths_geometric, make_random_model
 from dunwu.bench.sizes import END, PROMPT_TOKENS, SIZES, Size, SupervisedWork, Work
 from dunwu.cli import main
 from dunwu.models.load import load_policy
+from dunwu.models.policy import Dtype
 
 TINY = Size(
     name="1M",
@@ -97,12 +98,13 @@ def test_a_model_is_the_same_each_time(tmp_path: Path) -> None:
     assert len(one.tokenizer.encode("abc")) == 3
 
 
-def test_a_step_of_a_size(tiny: Size) -> None:
-    found = step.measure((), size="1m")
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_step_of_a_size(tiny: Size, dtype: Dtype) -> None:
+    found = step.measure((), size="1m", dtype=dtype)
     assert list(found) == ["fixed", "natural"]
     for result in found.values():
         assert result["ours"] > 0
-        assert 0 < result["floor_share"] < 1
+        assert result["floor_share"] > 0
         assert list(result["peak_memory_mib"]) == ["dunwu"]
 
 
@@ -124,6 +126,27 @@ def test_a_rollout_of_a_size_takes_the_fastest_number_of_rows(tiny: Size) -> Non
         assert result["not_measured"] == {"vllm": "DUNWU_VLLM_PYTHON names no interpreter"}
         assert set(result["peak_memory_mib"]) == {"ours", "hf"}
         assert all(peak > 50 for peak in result["peak_memory_mib"].values())
+
+
+@pytest.mark.parametrize(("peer", "dtype"), [
+    ("ours", torch.bfloat16), ("hf", torch.float32), ("hf-static-bf16", torch.bfloat16),
+])  # fmt: skip
+def test_a_side_has_the_type_that_its_name_says(
+    tiny: Size, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, peer: str, dtype: torch.dtype
+) -> None:
+    job = replace(rollout.make_jobs(tmp_path, "1M")["fixed"], dtype="bfloat16")
+    loaded: list[torch.dtype] = []
+    load = PreTrainedModel.from_pretrained.__func__
+
+    def recording(cls: Any, *args: Any, **options: Any) -> Any:
+        loaded.append(options["dtype"])
+        return load(cls, *args, **options)
+
+    monkeypatch.setattr(PreTrainedModel, "from_pretrained", classmethod(recording))
+    turns = InProcess()
+    rollout._make_sides(job, () if peer == "ours" else (peer,), {})[peer](turns)  # type: ignore[arg-type]
+    assert loaded == [dtype]
+    assert all(number > 0 for number in turns.numbers)
 
 
 def test_supervised_examples_of_a_size_have_a_long_tail(tiny: Size, tmp_path: Path) -> None:
@@ -152,8 +175,9 @@ def test_an_evaluation_of_a_size(tiny: Size, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("arguments", "line"), [
     (["step", "--size", "3M"], "--size: no size 3M; there are 1M, 10M, 50M, 135M, 600M"),
     (["verify", "--size", "1M"], "--size: bench verify takes no size; rollout, step, sft, eval do"),
-    (["step", "--size", "1M", "--against", "vllm"], "no such peer: vllm; the step is measured against trl"),
-    (["rollout", "--size", "1M", "--against", "trl"], "no peer trl; there are hf, hf-static, vllm, llamacpp"),
+    (["step", "--size", "1M", "--against", "vllm"], "no such peer: vllm; the step is measured against trl, trl-bf16"),
+    (["sft", "--dtype", "bfloat16"], "--dtype: bench sft takes no type; rollout and step do"),
+    (["rollout", "--size", "1M", "--against", "trl"], "no peer trl; there are hf, hf-static, hf-bf16, "),
 ])  # fmt: skip
 def test_wrong_input_is_one_line(arguments: list[str], line: str) -> None:
     done = CliRunner().invoke(main, ["bench", *arguments])

@@ -13,7 +13,7 @@ from dunwu.bench.pair import alternate
 from dunwu.bench.sizes import PROMPT_TOKENS
 from dunwu.errors import Fault, UserError
 from dunwu.models.load import load_policy
-from dunwu.models.policy import Policy
+from dunwu.models.policy import Dtype, Policy
 
 SIDES = """
 import os
@@ -48,9 +48,9 @@ def test_our_side_makes_whole_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         monkeypatch.setattr(step, name, value)
     devices: list[object] = []
 
-    def recording(source: str, device: str = "auto") -> Policy:
+    def recording(source: str, dtype: Dtype, device: str = "auto") -> Policy:
         devices.append(device)
-        return load_policy(source, device=device)  # type: ignore[arg-type]
+        return load_policy(source, dtype=dtype, device=device)  # type: ignore[arg-type]
 
     monkeypatch.setattr(step, "load_policy", recording)
     ours = step.OurStep(step.make_fixed_workload(tmp_path), step.FreeGrader())
@@ -66,5 +66,5 @@ def test_our_side_makes_whole_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_only_trl_is_a_peer() -> None:
-    with pytest.raises(UserError, match="no such peer: verl"):
+    with pytest.raises(UserError, match="no such peer: verl; the step is measured against trl, trl-bf16"):
         step.measure(("verl",))

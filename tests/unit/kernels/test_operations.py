@@ -357,6 +357,32 @@ def test_products_of_sixteen_bits(rows: int, columns: int, depth: int) -> None:
         assert torch.equal(matrix.multiply(x[first:last], offset), product[first:last])
 
 
+@pytest.mark.parametrize("turn", [
+    lambda x: x,
+    lambda x: x.T.contiguous().T,
+    lambda x: torch.stack([x, -x], dim=-1).flatten(1)[:, ::2],
+], ids=["rows", "columns", "neither"])  # fmt: skip
+def test_every_number_is_rounded_as_torch_rounds(turn: Callable[[Tensor], Tensor]) -> None:
+    x = numbers(70, 70)  # whole vectors, and a rest
+    x[::7, ::3] = 1.00390625  # halfway between two
+    x[1::7, ::3] = 3.0e38
+    x[2::7, ::3] = -torch.inf
+    unit = torch.eye(70, dtype=torch.bfloat16)
+    rounded = x.bfloat16().float()
+    finite = rounded.isfinite().all(1)
+    x, expected = turn(x), rounded[finite]
+    assert torch.equal(PackedMatrix.pack(unit).multiply(x)[finite], expected), "on the left"
+    assert torch.equal(PackedMatrix.pack(x[finite], torch.bfloat16).multiply(unit.float()).T, expected), "packed"
+    assert torch.equal(PackedMatrix.pack(x[finite]).multiply(unit.float()).T, x[finite]), "packed as it is"
+    for place in ((20, 40), (69, 69)):
+        single = torch.zeros(70, 70)
+        single[place] = torch.nan
+        assert PackedMatrix.pack(unit).multiply(turn(single))[place].isnan()
+        assert PackedMatrix.pack(turn(single), torch.bfloat16).multiply(unit.float()).T[place].isnan()
+        single[place] = -torch.inf
+        assert PackedMatrix.pack(unit).multiply(turn(single))[place] == -torch.inf
+
+
 def test_what_is_no_number_stays_none_in_sixteen_bits() -> None:
     x = torch.tensor([[torch.nan, 1.0], [torch.inf, 1.0], [-torch.inf, 0.0]])
     product = PackedMatrix.pack(torch.ones(3, 2, dtype=torch.bfloat16)).multiply(x)

@@ -22,6 +22,18 @@ inline uint32_t join_pair(float first, float second) {
     return round_to_bfloat16(first) | round_to_bfloat16(second) << 16;
 }
 
+typedef uint32_t BitVector __attribute__((vector_size(WIDTH * 4)));
+
+// As `round_to_bfloat16`, in the upper halves.
+inline BitVector round_each(Vector values) {
+    const BitVector bits = (BitVector)values;
+    const BitVector rounded = (bits + 0x7fff + (bits >> 16 & 1)) & 0xffff0000u;
+    return values == values ? rounded : BitVector{} + 0x7fc00000u;
+}
+
+// As `join_pair`.
+inline BitVector join_each(Vector firsts, Vector seconds) { return round_each(firsts) >> 16 | round_each(seconds); }
+
 // Two numbers of a left matrix, as the processor takes them.
 #if defined(__AVX512BF16__)
 struct Pair {
@@ -29,6 +41,12 @@ struct Pair {
 };
 
 inline Pair make_pair(float first, float second) { return {join_pair(first, second)}; }
+
+// Make pairs of neighbours: those of `a`, then those of `b`.
+inline void store_pairs(Pair* to, Vector a, Vector b) {
+    const __m512bh pairs = _mm512_cvtne2ps_pbh((__m512)b, (__m512)a);
+    std::memcpy(to, &pairs, sizeof pairs);
+}
 #else
 struct Pair {
     float first, second;
@@ -45,7 +63,10 @@ inline Pair make_pair(float first, float second) {
     return {widen(round_to_bfloat16(first)), widen(round_to_bfloat16(second))};
 }
 
-typedef uint32_t BitVector __attribute__((vector_size(WIDTH * 4)));
+inline void store_pairs(Pair* to, Vector a, Vector b) {
+    store(&to->first, (Vector)round_each(a));
+    store(&to->first + WIDTH, (Vector)round_each(b));
+}
 
 inline BitVector load_bits(const uint32_t* from) {
     BitVector bits;

@@ -97,13 +97,106 @@ void share_panels(const Product& product, int64_t depth, int64_t room, MULTIPLY 
     }
 }
 
-// Call `write(panel, row in the matrix, row in the panel)` for the rows that are written, all of a panel in one thread.
-template <class WRITE>
-void write_panels(int64_t first, int64_t rows, WRITE write) {
-    const int64_t last = first + rows;
+// A matrix whose elements stand so far from the next row's and the next column's.
+struct Source {
+    const float* data;
+    int64_t row_step, column_step;
+
+    const float* at(int64_t row, int64_t column) const { return data + row * row_step + column * column_step; }
+};
+
+// A square from `row` and `column` on, as vectors of its rows, of a matrix whose columns are contiguous.
+inline void load_turned(Source source, int64_t row, int64_t column, Vector* rows) {
+    for (int i = 0; i < WIDTH; i++) rows[i] = load(source.at(row, column + i));
+    transpose(rows);
+}
+
+// Round up to WIDTH rows to pairs, fast where rows or columns are contiguous.
+void round_rows(Source source, int64_t row, int height, int64_t depth, Pair* to) {
+    const int64_t pairs = (depth + 1) / 2;
+    int64_t done = 0;
+    if (source.column_step == 1)
+        for (; 2 * (done + WIDTH) <= depth; done += WIDTH)
+            for (int i = 0; i < height; i++) {
+                const float* from = source.at(row + i, 2 * done);
+                store_pairs(to + (row + i) * pairs + done, load(from), load(from + WIDTH));
+            }
+    else if (source.row_step == 1 && height == WIDTH)
+        for (; 2 * (done + WIDTH) <= depth; done += WIDTH) {
+            Vector left[WIDTH], right[WIDTH];
+            load_turned(source, row, 2 * done, left);
+            load_turned(source, row, 2 * done + WIDTH, right);
+            for (int i = 0; i < WIDTH; i++) store_pairs(to + (row + i) * pairs + done, left[i], right[i]);
+        }
+    for (int i = 0; i < height; i++)
+        for (int64_t k = done; k < pairs; k++) {
+            const float second = 2 * k + 1 < depth ? *source.at(row + i, 2 * k + 1) : 0.0f;
+            to[(row + i) * pairs + k] = make_pair(*source.at(row + i, 2 * k), second);
+        }
+}
+
+// What panels hold: numbers as they are.
+struct Single {
+    typedef float Number;
+    static constexpr int COLUMNS = 1;
+
+    static Number read(Source from, int64_t row, int64_t k, int64_t) { return *from.at(row, k); }
+    static Vector read_row(Source from, int64_t row, int64_t k) { return load(from.at(row, k)); }
+    static Vector read_column(Source from, int64_t row, int64_t k) { return load(from.at(row, k)); }
+};
+
+// Or pairs of bfloat16, neighbours of a row; a last one without a neighbour stands beside a zero.
+struct Double {
+    typedef uint32_t Number;
+    static constexpr int COLUMNS = 2;
+
+    static Number read(Source from, int64_t row, int64_t k, int64_t depth) {
+        return join_pair(*from.at(row, 2 * k), 2 * k + 1 < depth ? *from.at(row, 2 * k + 1) : 0.0f);
+    }
+    static Vector read_row(Source from, int64_t row, int64_t k) {
+        IntVector even;
+        for (int lane = 0; lane < WIDTH; lane++) even[lane] = 2 * lane;
+        const Vector a = load(from.at(row, 2 * k)), b = load(from.at(row, 2 * k) + WIDTH);
+        return (Vector)join_each(shuffle(a, b, even), shuffle(a, b, even + 1));
+    }
+    static Vector read_column(Source from, int64_t row, int64_t k) {
+        return (Vector)join_each(load(from.at(row, 2 * k)), load(from.at(row, 2 * k + 1)));
+    }
+};
+
+// Write up to WIDTH rows of a matrix into a panel, fast where rows or columns are contiguous.
+template <class KIND>
+void write_rows(Source source, int64_t row, int height, int64_t depth, typename KIND::Number* to) {
+    const int64_t whole = depth / KIND::COLUMNS, all = (depth + KIND::COLUMNS - 1) / KIND::COLUMNS;
+    int64_t k = 0;
+    if (source.column_step == 1 && height == WIDTH)
+        for (; k + WIDTH <= whole; k += WIDTH) {
+            Vector square[WIDTH];
+            for (int i = 0; i < WIDTH; i++) square[i] = KIND::read_row(source, row + i, k);
+            transpose(square);
+            for (int i = 0; i < WIDTH; i++) std::memcpy(to + (k + i) * PANEL, square + i, sizeof(Vector));
+        }
+    else if (source.row_step == 1 && height == WIDTH)
+        for (; k < whole; k++) {
+            const Vector column = KIND::read_column(source, row, k);
+            std::memcpy(to + k * PANEL, &column, sizeof column);
+        }
+    for (; k < all; k++)
+        for (int i = 0; i < height; i++) to[k * PANEL + i] = KIND::read(source, row + i, k, depth);
+}
+
+// Write rows of a matrix, from its row `first` on, into its panels, all of a panel in one thread.
+template <class KIND>
+void pack(Source source, typename KIND::Number* panels, int64_t first, int64_t rows, int64_t depth) {
+    const int64_t last = first + rows, all = (depth + KIND::COLUMNS - 1) / KIND::COLUMNS;
 #pragma omp parallel for schedule(static)
-    for (int64_t panel = first / PANEL; panel < (last + PANEL - 1) / PANEL; panel++)
-        write(panel, std::max(first, panel * PANEL), std::min(last, (panel + 1) * PANEL));
+    for (int64_t panel = first / PANEL; panel < (last + PANEL - 1) / PANEL; panel++) {
+        const int64_t end = std::min(last, (panel + 1) * PANEL);
+        for (int64_t row = std::max(first, panel * PANEL); row < end; row += WIDTH)
+            write_rows<KIND>(
+                source, row - first, std::min<int64_t>(WIDTH, end - row), depth,
+                panels + panel * all * PANEL + row - panel * PANEL);
+    }
 }
 
 }  // namespace
@@ -117,27 +210,13 @@ int dunwu_panel_width() { return PANEL; }
 void dunwu_pack(
     const float* source, int64_t row_step, int64_t column_step, float* panels, int64_t first, int64_t rows,
     int64_t depth) {
-    write_panels(first, rows, [=](int64_t panel, int64_t begin, int64_t end) {
-        for (int64_t k = 0; k < depth; k++)
-            for (int64_t row = begin; row < end; row++)
-                panels[(panel * depth + k) * PANEL + row - panel * PANEL] =
-                    source[(row - first) * row_step + k * column_step];
-    });
+    pack<Single>({source, row_step, column_step}, panels, first, rows, depth);
 }
 
-// The same in pairs of bfloat16, neighbours of a row; a last one without a neighbour stands beside a zero.
 void dunwu_pack_pairs(
     const float* source, int64_t row_step, int64_t column_step, uint32_t* panels, int64_t first, int64_t rows,
     int64_t depth) {
-    const int64_t pairs = (depth + 1) / 2;
-    write_panels(first, rows, [=](int64_t panel, int64_t begin, int64_t end) {
-        for (int64_t k = 0; k < pairs; k++)
-            for (int64_t row = begin; row < end; row++) {
-                const float* from = source + (row - first) * row_step + 2 * k * column_step;
-                panels[(panel * pairs + k) * PANEL + row - panel * PANEL] =
-                    join_pair(from[0], 2 * k + 1 < depth ? from[column_step] : 0.0f);
-            }
-    });
+    pack<Double>({source, row_step, column_step}, panels, first, rows, depth);
 }
 
 // out = x matrix^T + bias, or out += it. A row's numbers do not depend on which rows stand beside it.
@@ -157,13 +236,11 @@ void dunwu_multiply_pairs(
     int64_t rows, int64_t columns, int64_t depth, int add) {
     const Product product = {bias, out, rows, columns, bool(add)};
     const int64_t pairs = (depth + 1) / 2;
+    const Source source = {x, row_step, column_step};
     const std::unique_ptr<Pair[]> rounded(new Pair[rows * pairs]);
 #pragma omp parallel for schedule(static)
-    for (int64_t row = 0; row < rows; row++)
-        for (int64_t k = 0; k < pairs; k++) {
-            const float* from = x + row * row_step + 2 * k * column_step;
-            rounded[row * pairs + k] = make_pair(from[0], 2 * k + 1 < depth ? from[column_step] : 0.0f);
-        }
+    for (int64_t row = 0; row < rows; row += WIDTH)
+        round_rows(source, row, std::min<int64_t>(WIDTH, rows - row), depth, rounded.get());
     share_panels(product, depth, 2 * pairs * PANEL, [&](int64_t row, int height, int64_t panel, float* scratch) {
         const PairLeft left = {rounded.get() + row * pairs, pairs};
         multiply_pairs(product, left, panels + panel * pairs * PANEL, row, height, panel * PANEL, pairs, scratch);
