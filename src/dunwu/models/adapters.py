@@ -23,6 +23,7 @@ from transformers.pytorch_utils import Conv1D
 from dunwu.config.schema import AdapterSpec
 from dunwu.errors import NotInstalled, UserError
 from dunwu.models.linear import NAME, is_adapted
+from dunwu.models.rounding import unround
 from dunwu.models.weights import WeightUpdate
 
 FOLDER = "adapter"
@@ -124,11 +125,14 @@ def copy_adapted(adapted: Any) -> Any:
 
 @torch.no_grad()
 def effective_weight(layer: Any) -> Tensor:
-    """Compute W + (alpha / rank) B A of an adapted layer in single precision, in the type of W."""
+    """Compute W + (alpha / rank) B A of an adapted layer in single precision, in the type of W.
+
+    In bfloat16 W is unrounded first: B A is smaller than its rounding for many updates.
+    """
     weight = layer.base_layer.weight
     a, b = (part[NAME].weight.float() for part in (layer.lora_A, layer.lora_B))
     product = (b @ a).mul_(layer.scaling[NAME])
-    found: Tensor = weight.float().add(product.T if layer.fan_in_fan_out else product).to(weight.dtype)
+    found: Tensor = unround(weight).add(product.T if layer.fan_in_fan_out else product).to(weight.dtype)
     return found
 
 

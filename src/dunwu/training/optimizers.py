@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from jaxtyping import Float, Float32
 from torch import Tensor
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from dunwu.config.schema import OptimizerSpec
 from dunwu.models.adapters import is_adapter_weight
+from dunwu.models.rounding import unround
 from dunwu.training.muon import StackedMuon
 
 MASTER = "master"
@@ -21,7 +21,7 @@ class Optimizer:
     """Updates the trainable parameters of a model.
 
     Weights of less than single precision have a single-precision master copy that is updated in their place: at RL's
-    learning rates a step is far smaller than the spacing of bfloat16 numbers, and would be lost; see ``begin_master``.
+    learning rates a step is far smaller than the spacing of bfloat16 numbers, and would be lost; see ``unround``.
     Their gradients are summed over microbatches in single precision too.
 
     Weight decay falls on matrices alone. The order of the parameters is the model's own, so two runs agree bit for bit.
@@ -35,7 +35,7 @@ class Optimizer:
     def __init__(self, model: Any, spec: OptimizerSpec, *, lr_factor: float = 1.0) -> None:
         self._spec = spec
         self._parameters: dict[str, Tensor] = {n: p for n, p in model.named_parameters() if p.requires_grad}
-        self._masters = {name: begin_master(p) for name, p in self._parameters.items() if p.dtype != torch.float32}
+        self._masters = {name: unround(p) for name, p in self._parameters.items() if p.dtype != torch.float32}
         for name in self._masters:
             self._parameters[name].grad_dtype = torch.float32
         hidden = _hidden_matrices(model, self._parameters) if spec.name == "muon" else []
@@ -105,28 +105,6 @@ class Optimizer:
     def _adopt(self, optimizer: torch.optim.Optimizer, names: list[str], peak: float) -> None:
         self._peaks.append((optimizer, peak))
         self._owner |= dict.fromkeys(names, optimizer)
-
-
-@torch.no_grad()
-def begin_master(weight: Float[Tensor, "*M"]) -> Float32[Tensor, "*M"]:
-    """Return single precision that rounds to a weight, anywhere in what does.
-
-    Were it the weight itself, no weight would move before its master had gone half the way to the next number: some
-    thirty updates of 5e-6 for most of SmolLM2's. From anywhere a few cross to the next one at every update, on average
-    as far as the masters went. The places are the same in every run.
-
-    Args:
-        weight: in bfloat16.
-    """
-    exact = weight.float()
-    spacing = torch.finfo(weight.dtype).eps * torch.ldexp(torch.ones_like(exact), torch.frexp(exact).exponent - 1)
-    generator = torch.Generator(weight.device).manual_seed(weight.numel())
-    offsets = spacing * (torch.rand(exact.shape, generator=generator, device=exact.device) - 0.5)
-    master = exact
-    # Below a power of two numbers lie twice as close; infinity and what is no number have no neighbours.
-    for candidate in (exact + offsets / 2, exact + offsets):
-        master = torch.where(candidate.to(weight.dtype) == weight, candidate, master)
-    return master
 
 
 def _hidden_matrices(model: Any, parameters: Mapping[str, Tensor]) -> list[str]:

@@ -8,7 +8,7 @@ from transformers import GPT2Config, GPT2LMHeadModel
 
 from dunwu.config.schema import OptimizerSpec
 from dunwu.training.muon import StackedMuon, orthogonalize
-from dunwu.training.optimizers import Optimizer, begin_master
+from dunwu.training.optimizers import Optimizer
 from dunwu.training.schedule import compute_lr_share
 
 from .conftest import MakePolicy
@@ -93,31 +93,6 @@ def test_bfloat16_weights_keep_what_a_small_step_adds(make_policy: MakePolicy) -
     assert (master - before).tolist() == pytest.approx([20 * 1e-4] * len(master), abs=1e-6)
     assert torch.equal(norm_weight, master.bfloat16())
     assert set(norm_weight.tolist()) == {1.0, 1.0 + 2**-7}
-
-
-@pytest.mark.parametrize("size", [1.0, 0.05, 3e-4])
-def test_the_smallest_step_moves_weights_as_far_as_it_says(size: float) -> None:
-    torch.manual_seed(0)
-    weight = (size * torch.randn(1000, 1000)).bfloat16()
-    master = begin_master(weight)
-    assert torch.equal(master.bfloat16(), weight)
-    for step in (size * 1e-4, -size * 1e-4, size * 1e-2):
-        moved = ((master + step).bfloat16().float() - weight.float()).mean().item()
-        assert moved == pytest.approx(step, rel=0.05)
-    assert torch.equal(begin_master(weight), master), "in every run alike"
-
-
-def test_a_master_of_any_number_rounds_to_it() -> None:
-    bits = torch.arange(-(2**15), 2**15, dtype=torch.int32).to(torch.int16)
-    weight = bits.view(torch.bfloat16)
-    master = begin_master(weight)
-    assert torch.equal(master.bfloat16().nan_to_num(7.0), weight.nan_to_num(7.0))
-    assert master[weight.isnan()].isnan().all()
-    usual = weight.abs().float().isfinite() & (weight.abs().float() > 1e-30)
-    assert (master != weight.float())[usual].float().mean() > 0.99
-    powers = torch.full((4000,), -0.5).bfloat16()
-    assert begin_master(powers).float().std().item() > 0.2 * 2**-9, "below as well as above"
-    assert 0.2 < (begin_master(powers) > powers).float().mean().item() < 0.8
 
 
 def test_gradients_of_bfloat16_weights_add_up_in_single_precision(make_policy: MakePolicy) -> None:
