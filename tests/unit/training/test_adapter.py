@@ -316,6 +316,24 @@ def test_transposed_linear_layers_of_gpt2(tmp_path: Path) -> None:
     assert (logits(model) - expected).abs().max() < 1e-5
 
 
+def test_an_adapter_smaller_than_rounding_shows_in_bfloat16(make_policy: MakePolicy) -> None:
+    model = make_policy().model.to(torch.bfloat16)
+    layer = add_adapter(model, ADAPTER, 0).get_submodule("model.layers.0.mlp.down_proj")
+    weight = layer.base_layer.weight.float()
+    assert torch.equal(effective_weight(layer).float(), weight), "B is zero"
+    torch.manual_seed(0)
+    a, b = layer.lora_A["default"].weight, layer.lora_B["default"].weight
+    with torch.no_grad():
+        b.copy_(torch.randn_like(b))
+        product = b @ a * layer.scaling["default"]
+        share = 0.02 * weight.std() / product.std() * 2**-4  # far below half of 2^-8 of a usual weight
+        b.mul_(share)
+        product *= share
+        moved = effective_weight(layer).float() - weight
+    slope = (moved * product).sum() / product.square().sum()
+    assert slope.item() == pytest.approx(1.0, abs=0.25)
+
+
 def test_without_peft_one_line_says_what_to_install(make_policy: MakePolicy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "peft", None)
     with pytest.raises(NotInstalled, match=r"adapter: peft is not installed: pip install 'dunwu\[lora\]'"):
