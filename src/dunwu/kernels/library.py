@@ -46,6 +46,7 @@ SIGNATURES = {
     "dunwu_pack": "pllplll",
     "dunwu_multiply": "ppppllli",
     "dunwu_pack_pairs": "pllplll",
+    "dunwu_pack_bfloat16": "pllplll",
     "dunwu_multiply_pairs": "pllpppllli",
 }
 """Function -> the types of its arguments, as in source/*.cpp: p pointer, i int, l int64, f float."""

@@ -42,7 +42,10 @@ class PackedMatrix:
 
     def write(self, first: int, rows_RH: Float[Tensor, "R H"]) -> None:
         """Write rows of the matrix from the row ``first`` on; they may be a transposed view."""
-        kernel, rows_RH = "dunwu_pack_pairs" if self._paired else "dunwu_pack", rows_RH.float()
+        if self._paired and rows_RH.dtype == torch.bfloat16:
+            kernel = "dunwu_pack_bfloat16"
+        else:
+            kernel, rows_RH = "dunwu_pack_pairs" if self._paired else "dunwu_pack", rows_RH.float()
         call_kernel(kernel, rows_RH.data_ptr(), *rows_RH.stride(), self.panels, first, *rows_RH.shape)
 
     def multiply(

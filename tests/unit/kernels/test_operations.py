@@ -370,6 +370,8 @@ def test_every_number_is_rounded_as_torch_rounds(turn: Callable[[Tensor], Tensor
     unit = torch.eye(70, dtype=torch.bfloat16)
     rounded = x.bfloat16().float()
     finite = rounded.isfinite().all(1)
+    half = PackedMatrix.pack(turn(x[finite].bfloat16()))
+    assert torch.equal(half.multiply(unit.float()).T, rounded[finite]), "packed without rounding"
     x, expected = turn(x), rounded[finite]
     assert torch.equal(PackedMatrix.pack(unit).multiply(x)[finite], expected), "on the left"
     assert torch.equal(PackedMatrix.pack(x[finite], torch.bfloat16).multiply(unit.float()).T, expected), "packed"

@@ -24,6 +24,14 @@ inline uint32_t join_pair(float first, float second) {
 
 typedef uint32_t BitVector __attribute__((vector_size(WIDTH * 4)));
 
+// Numbers of 16 bits in the lower halves of 32.
+inline BitVector widen_bits(const uint16_t* from) {
+    typedef uint16_t HalfVector __attribute__((vector_size(WIDTH * 2)));
+    HalfVector bits;
+    std::memcpy(&bits, from, sizeof bits);
+    return __builtin_convertvector(bits, BitVector);
+}
+
 // As `round_to_bfloat16`, in the upper halves.
 inline BitVector round_each(Vector values) {
     const BitVector bits = (BitVector)values;

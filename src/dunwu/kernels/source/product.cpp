@@ -98,21 +98,22 @@ void share_panels(const Product& product, int64_t depth, int64_t room, MULTIPLY 
 }
 
 // A matrix whose elements stand so far from the next row's and the next column's.
+template <class NUMBER>
 struct Source {
-    const float* data;
+    const NUMBER* data;
     int64_t row_step, column_step;
 
-    const float* at(int64_t row, int64_t column) const { return data + row * row_step + column * column_step; }
+    const NUMBER* at(int64_t row, int64_t column) const { return data + row * row_step + column * column_step; }
 };
 
 // A square from `row` and `column` on, as vectors of its rows, of a matrix whose columns are contiguous.
-inline void load_turned(Source source, int64_t row, int64_t column, Vector* rows) {
+inline void load_turned(Source<float> source, int64_t row, int64_t column, Vector* rows) {
     for (int i = 0; i < WIDTH; i++) rows[i] = load(source.at(row, column + i));
     transpose(rows);
 }
 
 // Round up to WIDTH rows to pairs, fast where rows or columns are contiguous.
-void round_rows(Source source, int64_t row, int height, int64_t depth, Pair* to) {
+void round_rows(Source<float> source, int64_t row, int height, int64_t depth, Pair* to) {
     const int64_t pairs = (depth + 1) / 2;
     int64_t done = 0;
     if (source.column_step == 1)
@@ -136,37 +137,58 @@ void round_rows(Source source, int64_t row, int height, int64_t depth, Pair* to)
 }
 
 // What panels hold: numbers as they are.
-struct Single {
+struct Singles {
+    typedef Source<float> From;
     typedef float Number;
     static constexpr int COLUMNS = 1;
 
-    static Number read(Source from, int64_t row, int64_t k, int64_t) { return *from.at(row, k); }
-    static Vector read_row(Source from, int64_t row, int64_t k) { return load(from.at(row, k)); }
-    static Vector read_column(Source from, int64_t row, int64_t k) { return load(from.at(row, k)); }
+    static Number read(From from, int64_t row, int64_t k, int64_t) { return *from.at(row, k); }
+    static Vector read_row(From from, int64_t row, int64_t k) { return load(from.at(row, k)); }
+    static Vector read_column(From from, int64_t row, int64_t k) { return load(from.at(row, k)); }
 };
 
 // Or pairs of bfloat16, neighbours of a row; a last one without a neighbour stands beside a zero.
-struct Double {
+struct RoundedPairs {
+    typedef Source<float> From;
     typedef uint32_t Number;
     static constexpr int COLUMNS = 2;
 
-    static Number read(Source from, int64_t row, int64_t k, int64_t depth) {
+    static Number read(From from, int64_t row, int64_t k, int64_t depth) {
         return join_pair(*from.at(row, 2 * k), 2 * k + 1 < depth ? *from.at(row, 2 * k + 1) : 0.0f);
     }
-    static Vector read_row(Source from, int64_t row, int64_t k) {
+    static Vector read_row(From from, int64_t row, int64_t k) {
         IntVector even;
         for (int lane = 0; lane < WIDTH; lane++) even[lane] = 2 * lane;
         const Vector a = load(from.at(row, 2 * k)), b = load(from.at(row, 2 * k) + WIDTH);
         return (Vector)join_each(shuffle(a, b, even), shuffle(a, b, even + 1));
     }
-    static Vector read_column(Source from, int64_t row, int64_t k) {
+    static Vector read_column(From from, int64_t row, int64_t k) {
         return (Vector)join_each(load(from.at(row, 2 * k)), load(from.at(row, 2 * k + 1)));
+    }
+};
+
+// The same of a matrix in bfloat16, whose rows are pairs already.
+struct Pairs {
+    typedef Source<uint16_t> From;
+    typedef uint32_t Number;
+    static constexpr int COLUMNS = 2;
+
+    static Number read(From from, int64_t row, int64_t k, int64_t depth) {
+        return *from.at(row, 2 * k) | (2 * k + 1 < depth ? uint32_t(*from.at(row, 2 * k + 1)) << 16 : 0);
+    }
+    static Vector read_row(From from, int64_t row, int64_t k) {
+        Vector pairs;
+        std::memcpy(&pairs, from.at(row, 2 * k), sizeof pairs);
+        return pairs;
+    }
+    static Vector read_column(From from, int64_t row, int64_t k) {
+        return (Vector)(widen_bits(from.at(row, 2 * k)) | widen_bits(from.at(row, 2 * k + 1)) << 16);
     }
 };
 
 // Write up to WIDTH rows of a matrix into a panel, fast where rows or columns are contiguous.
 template <class KIND>
-void write_rows(Source source, int64_t row, int height, int64_t depth, typename KIND::Number* to) {
+void write_rows(typename KIND::From source, int64_t row, int height, int64_t depth, typename KIND::Number* to) {
     const int64_t whole = depth / KIND::COLUMNS, all = (depth + KIND::COLUMNS - 1) / KIND::COLUMNS;
     int64_t k = 0;
     if (source.column_step == 1 && height == WIDTH)
@@ -187,7 +209,7 @@ void write_rows(Source source, int64_t row, int height, int64_t depth, typename 
 
 // Write rows of a matrix, from its row `first` on, into its panels, all of a panel in one thread.
 template <class KIND>
-void pack(Source source, typename KIND::Number* panels, int64_t first, int64_t rows, int64_t depth) {
+void pack(typename KIND::From source, typename KIND::Number* panels, int64_t first, int64_t rows, int64_t depth) {
     const int64_t last = first + rows, all = (depth + KIND::COLUMNS - 1) / KIND::COLUMNS;
 #pragma omp parallel for schedule(static)
     for (int64_t panel = first / PANEL; panel < (last + PANEL - 1) / PANEL; panel++) {
@@ -210,13 +232,19 @@ int dunwu_panel_width() { return PANEL; }
 void dunwu_pack(
     const float* source, int64_t row_step, int64_t column_step, float* panels, int64_t first, int64_t rows,
     int64_t depth) {
-    pack<Single>({source, row_step, column_step}, panels, first, rows, depth);
+    pack<Singles>({source, row_step, column_step}, panels, first, rows, depth);
 }
 
 void dunwu_pack_pairs(
     const float* source, int64_t row_step, int64_t column_step, uint32_t* panels, int64_t first, int64_t rows,
     int64_t depth) {
-    pack<Double>({source, row_step, column_step}, panels, first, rows, depth);
+    pack<RoundedPairs>({source, row_step, column_step}, panels, first, rows, depth);
+}
+
+void dunwu_pack_bfloat16(
+    const uint16_t* source, int64_t row_step, int64_t column_step, uint32_t* panels, int64_t first, int64_t rows,
+    int64_t depth) {
+    pack<Pairs>({source, row_step, column_step}, panels, first, rows, depth);
 }
 
 // out = x matrix^T + bias, or out += it. A row's numbers do not depend on which rows stand beside it.
@@ -236,7 +264,7 @@ void dunwu_multiply_pairs(
     int64_t rows, int64_t columns, int64_t depth, int add) {
     const Product product = {bias, out, rows, columns, bool(add)};
     const int64_t pairs = (depth + 1) / 2;
-    const Source source = {x, row_step, column_step};
+    const Source<float> source = {x, row_step, column_step};
     const std::unique_ptr<Pair[]> rounded(new Pair[rows * pairs]);
 #pragma omp parallel for schedule(static)
     for (int64_t row = 0; row < rows; row += WIDTH)
