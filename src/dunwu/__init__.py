@@ -6,8 +6,8 @@ r"""Dunwu (顿悟): grow reasoning in language models the way DeepSeek-R1 did.
     dunwu.grade(r"\boxed{\frac{1}{2}}", gold="0.5")       what a rule says of an answer
     dunwu.train("nano-base", problems, reward=mine)       your own callables, without a recipe
 
-Importing this package imports nothing heavy: each name is imported when it is first used. Threads of torch sleep while
-they wait, where torch is imported after that and ``OMP_WAIT_POLICY`` says nothing else.
+Importing this package imports nothing heavy: each name is imported when it is first used. Threads of torch sleep where
+they wait long, if torch is imported after that and ``OMP_WAIT_POLICY`` says nothing else.
 """
 
 from importlib import import_module

@@ -9,9 +9,11 @@ import resource
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 GIB = 2**30
+Dtype = Literal["float32", "bfloat16"]
+"""The types that weights can have."""
 CONTROL_GROUPS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 """Where Linux says how much memory a container may use, versions 2 and 1."""
 
@@ -57,7 +59,7 @@ def let_waiting_threads_sleep() -> None:
     engine made 1,000 tokens/s so, and 10,500 with waiting threads asleep. To wake one takes longer than a small product
     does, so they spin for some microseconds first: asleep at once, a rollout of SmolLM2 took half as long again.
     """
-    if "OMP_WAIT_POLICY" not in os.environ:
+    if not os.environ.get("OMP_WAIT_POLICY"):
         os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # LLVM's OpenMP knows nothing else
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)  # GNU's takes this before the policy
 

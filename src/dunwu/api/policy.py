@@ -15,6 +15,7 @@ from dunwu.api.model_sources import Source, source_of
 from dunwu.api.run import Run
 from dunwu.config.schema import ModelSpec, PromptSpec, Temperature, TopP, is_server
 from dunwu.errors import UserError
+from dunwu.machine import Dtype
 from dunwu.monitoring.monitors import Log, open_monitor
 from dunwu.types import Completion, GenerationRequest, Message, Problem, Sampling
 
@@ -64,7 +65,7 @@ class Policy:
         self,
         source: Source,
         *,
-        dtype: Literal["float32", "bfloat16"] = "float32",
+        dtype: Dtype = "float32",
         device: Literal["auto", "cpu", "cuda"] = "auto",
         threads: int = 0,
     ) -> None:
@@ -233,7 +234,7 @@ class Policy:
 def load(
     source: Run | Path | str,
     *,
-    dtype: Literal["float32", "bfloat16"] = "float32",
+    dtype: Dtype = "float32",
     device: Literal["auto", "cpu", "cuda"] = "auto",
     threads: int = 0,
 ) -> Policy:

@@ -27,7 +27,7 @@ class DecodeCost:
 
 
 def compute_decode_cost(model: Any) -> DecodeCost:
-    """Compute the cost of a decoder of the Llama family, whose cache has the type of its weights.
+    """Compute the cost of a decoder of the Llama family; its cache is counted in the type of its weights.
 
     Two operations a weight (the embedding is a look-up where it is not the output matrix too), and the two products of
     attention.

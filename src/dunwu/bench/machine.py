@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -47,8 +48,8 @@ def measure_gemm_flops(dtype: torch.dtype = torch.float32) -> float:
 
 
 def measure_plain_rates(dtype: torch.dtype) -> ProductRates:
-    """Measure one shape for everything; see ``measure_gemm_flops``."""
-    rate = measure_gemm_flops(dtype)
+    """Measure one shape for everything, in a type or in single precision, whichever is faster."""
+    rate = max(map(measure_gemm_flops, {dtype, torch.float32}))
     return ProductRates(decode=rate, train=rate)
 
 
@@ -78,14 +79,15 @@ def _measure_products(shapes: Counter[tuple[int, int]], rows: int, dtype: torch.
 
 
 def _time_product(shape: tuple[int, int], rows: int, dtype: torch.dtype) -> float:
-    """Return the seconds of a product by torch, or with a packed matrix, whichever is faster."""
+    """Return the seconds of a product, the least of torch and packed matrices, in a type and in single precision."""
     states, matrix = torch.randn(rows, shape[1]), torch.randn(*shape)
-    left, right, out = states.to(dtype), matrix.to(dtype), torch.empty(rows, shape[0], dtype=dtype)
-    seconds = _time_best(lambda: torch.mm(left, right.T, out=out), SHAPE_TRIES)
-    if load_kernels() is None:
-        return seconds
-    packed = PackedMatrix.pack(matrix, dtype)
-    return min(seconds, _time_best(lambda: packed.multiply(states), SHAPE_TRIES))
+    seconds = []
+    for kind in {dtype, torch.float32}:
+        left, right, out = states.to(kind), matrix.to(kind), torch.empty(rows, shape[0], dtype=kind)
+        seconds.append(_time_best(partial(torch.mm, left, right.T, out=out), SHAPE_TRIES))
+        if load_kernels() is not None:
+            seconds.append(_time_best(partial(PackedMatrix.pack(matrix, kind).multiply, states), SHAPE_TRIES))
+    return min(seconds)
 
 
 def measure_bandwidth() -> float:

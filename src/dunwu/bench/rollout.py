@@ -38,7 +38,7 @@ from dunwu.bench.rollout_peers import (
 )
 from dunwu.bench.sizes import END, PROMPT_TOKENS, Size, find_size
 from dunwu.errors import NotInstalled, UserError
-from dunwu.models.policy import Dtype
+from dunwu.machine import Dtype
 
 PROMPTS, GROUP, NEW_TOKENS, NATURAL_CAP = 32, 16, 128, 384
 PEERS = (*HF_PEERS, *INTERPRETERS)
@@ -64,8 +64,8 @@ def measure(
         rounds: Turns of each side.
 
     Returns:
-        By workload the median of each side, the ratio over the best peer, the share of the machine's floor, and each
-        side's peak memory.
+        By workload the median of each side, the ratio over the best peer, of whatever type, the share of the machine's
+        floor, and each side's peak memory.
 
     Raises:
         UserError: A peer that there is not, or a size that is unknown or too large.

@@ -19,12 +19,13 @@ import numpy as np
 from jaxtyping import Int64
 
 from dunwu.bench.memory import read_peak_memory
-from dunwu.machine import read_cpu_flags
-from dunwu.models.policy import TYPES, Dtype
+from dunwu.machine import Dtype, read_cpu_flags
+from dunwu.models.policy import TYPES
 
-HALF = "-bf16"
+BF16_SUFFIX = "-bf16"
 """Ends the name of a peer whose weights, or whose products, are in bfloat16."""
 BF16_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
+"""What Linux calls instructions for bfloat16, one of which a processor needs for such a peer."""
 GGUF_PEERS = ("llamacpp", "llamacpp-bf16")
 """Peers that read a GGUF file."""
 INTERPRETERS = dict.fromkeys(("vllm", "vllm-bf16"), "DUNWU_VLLM_PYTHON") | dict.fromkeys(
@@ -66,7 +67,7 @@ class Job:
 
 def find_dtype(peer: str) -> Dtype:
     """Return the type of a peer's numbers, as its name says."""
-    return "bfloat16" if peer.endswith(HALF) else "float32"
+    return "bfloat16" if peer.endswith(BF16_SUFFIX) else "float32"
 
 
 def explain_absence(peer: str) -> str | None:
@@ -74,7 +75,7 @@ def explain_absence(peer: str) -> str | None:
     variable = INTERPRETERS.get(peer)
     if variable and not os.environ.get(variable):
         return f"{variable} names no interpreter"
-    if peer.endswith(HALF) and not BF16_FLAGS & read_cpu_flags():
+    if peer.endswith(BF16_SUFFIX) and not BF16_FLAGS & read_cpu_flags():
         return "this processor has no instructions for bf16"
     return None
 

@@ -35,10 +35,10 @@ from dunwu.bench.sizes import SIZES, Size, find_size
 from dunwu.config.packaged import NANO_BASE
 from dunwu.config.schema import AlgorithmSpec, OptimizerSpec, TaskSpec, UpdateSpec
 from dunwu.errors import NotInstalled, UserError
+from dunwu.machine import Dtype
 from dunwu.metrics import Stopwatch
 from dunwu.models.load import load_policy
 from dunwu.models.places import resolve
-from dunwu.models.policy import Dtype
 from dunwu.models.templates import NANO
 from dunwu.rollout.builtin.worker_threads import build_builtin_engine
 from dunwu.rollout.collect import NOTHING, Grader, collect
@@ -62,7 +62,7 @@ PROMPTS, GROUP_SIZE, BETA, LEARNING_RATE, ROUNDS = 32, 16, 0.001, 3e-6, 3
 COMPLETION_TOKENS = 128
 TRL_MICROBATCH = 32
 PEERS = {"trl": False, "trl-bf16": True}
-"""The peers, and what each is told of ``bf16``."""
+"""The peers, and whether each computes under autocast to bfloat16."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,8 +104,9 @@ def measure(against: Sequence[str], *, size: str | None = None, dtype: Dtype = "
         dtype: Of our weights.
 
     Returns:
-        By workload ours, the peers', the ratio, the share of the machine's floor (the rate of a step that were nothing
-        but its matrix products and the reads of weights and cache), and each side's peak memory.
+        By workload ours, the peers', the ratio over the best of them, of whatever type, the share of the machine's
+        floor (the rate of a step that were nothing but its matrix products and the reads of weights and cache), and
+        each side's peak memory.
 
     Raises:
         UserError: There is no such peer, TRL is not installed, or the size is unknown or too large.

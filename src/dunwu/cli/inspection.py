@@ -13,7 +13,7 @@ import typer
 from dunwu.cli.application import MOST_SAMPLES, AsJson, main, parse_folder
 from dunwu.cli.printing import format_bench, format_sandbox, print_json, print_rows, show_activity
 from dunwu.errors import Fault, UserError
-from dunwu.machine import let_waiting_threads_sleep
+from dunwu.machine import Dtype, let_waiting_threads_sleep
 
 sandbox = typer.Typer(help="Where a model's programs run.", no_args_is_help=True)
 main.add_typer(sandbox, name="sandbox")
@@ -37,13 +37,6 @@ SIZED = (Bench.rollout, Bench.step, Bench.sft, Bench.eval)
 """What can be measured with models of several sizes."""
 TYPED = (Bench.rollout, Bench.step)
 """What can be measured with weights of either type."""
-
-
-class Dtype(StrEnum):
-    """The types that weights can have."""
-
-    float32 = "float32"
-    bfloat16 = "bfloat16"
 
 
 @main.command()
@@ -169,7 +162,7 @@ def bench(
         str,
         typer.Option(
             metavar="PEER,...",
-            help="rollout: hf, hf-static, vllm, llamacpp; step: trl; each also with -bf16 behind its name; "
+            help="rollout: hf, hf-static, vllm, llamacpp; step: trl; each also with -bf16 appended; "
             "sft: trl, trl-grouped; verify: math-verify; eval: lm_eval.",
         ),
     ] = "",
@@ -202,7 +195,7 @@ def bench(
         raise UserError(f"bench {name.value} takes no size; {', '.join(SIZED)} do", field="--size")
     if dtype is not None and name not in TYPED:
         raise UserError(f"bench {name.value} takes no type; {' and '.join(TYPED)} do", field="--dtype")
-    given = {"data": data, "size": size, "dtype": dtype and dtype.value}
+    given = {"data": data, "size": size, "dtype": dtype}
     options = {key: value for key, value in given.items() if value is not None}
     peers = tuple(peer.strip() for peer in against.split(",") if peer.strip())
     typer.echo(f"measuring {name.value}{f' beside {against}' if peers else ''}; this takes minutes ...", err=True)

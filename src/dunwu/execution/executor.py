@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:  # whoever names this protocol need not load torch
     from dunwu.algorithms import Algorithm
     from dunwu.config.schema import ModelSpec, RewardModelStage, RLStage, ServedModel, SFTStage
-    from dunwu.models.policy import Dtype, Policy
+    from dunwu.machine import Dtype
+    from dunwu.models.policy import Policy
     from dunwu.rollout.engine import Engine
     from dunwu.rollout.remote.engine import EndpointEngine
     from dunwu.training.reward import RewardTrainer

@@ -15,9 +15,9 @@ import torch
 from dunwu import registry
 from dunwu.config.schema import ModelSpec, RewardModelStage, RLStage, ServedModel, SFTStage
 from dunwu.errors import UserError
-from dunwu.machine import usable_cores
+from dunwu.machine import Dtype, usable_cores
 from dunwu.models.places import find_device, resolve
-from dunwu.models.policy import Dtype, Policy
+from dunwu.models.policy import Policy
 from dunwu.models.snapshots import find_key, load_snapshot, save_snapshot
 from dunwu.rollout.engine import Engine, EngineBuilder
 from dunwu.rollout.remote.engine import EndpointEngine

@@ -124,15 +124,19 @@ def copy_adapted(adapted: Any) -> Any:
 
 
 @torch.no_grad()
-def effective_weight(layer: Any) -> Tensor:
+def effective_weight(layer: Any, number: int) -> Tensor:
     """Compute W + (alpha / rank) B A of an adapted layer in single precision, in the type of W.
 
     In bfloat16 W is unrounded first: B A is smaller than its rounding for many updates.
+
+    Args:
+        layer: adapted.
+        number: of the layer's weight among others; see ``rounding.unround``.
     """
     weight = layer.base_layer.weight
     a, b = (part[NAME].weight.float() for part in (layer.lora_A, layer.lora_B))
     product = (b @ a).mul_(layer.scaling[NAME])
-    found: Tensor = unround(weight).add(product.T if layer.fan_in_fan_out else product).to(weight.dtype)
+    found: Tensor = unround(weight, number).add(product.T if layer.fan_in_fan_out else product).to(weight.dtype)
     return found
 
 
@@ -153,9 +157,9 @@ class EffectiveWeights:
     def read(self) -> Iterator[Tensor]:
         """See ``weights.WeightSource``."""
         layers = {id(layer.base_layer.weight): layer for layer in self.adapted.modules() if is_adapted(layer)}
-        for parameter in self.model.parameters():
+        for number, parameter in enumerate(self.model.parameters()):
             layer = layers.get(id(parameter))
-            yield parameter.detach() if layer is None else effective_weight(layer)
+            yield parameter.detach() if layer is None else effective_weight(layer, number)
 
     def describe(self, version: int) -> WeightUpdate:
         """Describe them for engines, as those of a version of the policy."""

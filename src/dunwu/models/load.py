@@ -15,13 +15,14 @@ from transformers.utils import logging
 
 from dunwu.config.model_folder import read_config
 from dunwu.errors import UserError
+from dunwu.machine import Dtype
 from dunwu.models.bounds import bound_by_weights
 from dunwu.models.chat_templates import start_renderer
 from dunwu.models.gguf.header import read_header
 from dunwu.models.gguf.source import find_gguf
 from dunwu.models.gguf.tokenizer import build_tokenizer
 from dunwu.models.places import Device, find_device, resolve
-from dunwu.models.policy import TYPES, Dtype, Policy
+from dunwu.models.policy import TYPES, Policy
 from dunwu.models.templates import CHAT_TEMPLATE, ORIGINAL_TEMPLATE, find_end_of_turn
 
 logging.disable_progress_bar()  # loading and saving are short, and progress has a place of its own

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, replace
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import torch
 
-Dtype = Literal["float32", "bfloat16"]
+from dunwu.machine import Dtype
+
 TYPES: Final = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 

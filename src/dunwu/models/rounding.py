@@ -8,12 +8,12 @@ import torch
 from jaxtyping import Float, Float32
 from torch import Tensor
 
-STEPS: Final = 49471, 37345
-"""From row to row and from column to column, of 65,536: multiples of a plane's two golden numbers (M. Roberts 2018)."""
+STEPS: Final = 53681, 43969, 36015
+"""From tensor to tensor, row to row and column to column, of 65,536: space's three golden numbers (M. Roberts 2018)."""
 
 
 @torch.no_grad()
-def unround(weight: Float[Tensor, "*M"]) -> Float32[Tensor, "*M"]:
+def unround(weight: Float[Tensor, "*M"], number: int) -> Float32[Tensor, "*M"]:
     """Return single precision that rounds to a weight, anywhere in what does.
 
     Were it the weight itself, a change would show only where it goes half the way to the next number: with updates of
@@ -21,18 +21,17 @@ def unround(weight: Float[Tensor, "*M"]) -> Float32[Tensor, "*M"]:
     smallest change, and all together move as far as it says. The places are spread evenly, and the same in every run.
 
     Args:
-        weight: of any type; only bfloat16 leaves anything out.
+        weight: in bfloat16; in another type it is as it is, and in single precision it is the result itself.
+        number: of the tensor among others: each has places of its own.
     """
     if weight.dtype != torch.bfloat16:
         return weight.float()
     bits = weight.contiguous().view(torch.int16)
     width = bits.shape[-1] if bits.ndim else 1
-    rows, columns = (
-        (torch.arange(count, device=bits.device) * step).to(torch.int16)
-        for count, step in zip((bits.numel() // max(width, 1), width), STEPS, strict=True)
-    )
+    rows = torch.arange(bits.numel() // max(width, 1), device=bits.device) * STEPS[1] + number * STEPS[0]
+    columns = torch.arange(width, device=bits.device) * STEPS[2]
     # What follows the 16 bits that are known: from half a unit below to half a unit above, which could round away.
-    rest = (rows[:, None] + columns).clamp_(min=1 - 2**15).view(bits.shape)
-    found = ((bits.int() << 16) + rest).view(torch.float32)
+    rest = (rows.to(torch.int16)[:, None] + columns.to(torch.int16)).clamp_(min=1 - 2**15).view(bits.shape)
     exponent = bits & 0x7F80
-    return torch.where((exponent == 0) | (exponent == 0x7F80), weight.float(), found)
+    rest.masked_fill_((exponent == 0) | (exponent == 0x7F80), 0)
+    return bits.int().bitwise_left_shift_(16).add_(rest).view(torch.float32)

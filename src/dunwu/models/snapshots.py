@@ -31,10 +31,11 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from dunwu.kernels.library import find_library, name_kernels
+from dunwu.machine import Dtype
 from dunwu.models.cache_folder import find_cache
 from dunwu.models.fused_layers import can_fuse
 from dunwu.models.llama_parts import LightConfig, LightModel, LlamaParts
-from dunwu.models.policy import TYPES, Dtype, Policy
+from dunwu.models.policy import TYPES, Policy
 from dunwu.models.saved_tokenizer import SavedTokenizer, TokenizerState, save_tokenizer
 from dunwu.runs.atomic import atomic_directory, make_directory
 from dunwu.runs.file_signature import file_signature

@@ -35,7 +35,11 @@ class Optimizer:
     def __init__(self, model: Any, spec: OptimizerSpec, *, lr_factor: float = 1.0) -> None:
         self._spec = spec
         self._parameters: dict[str, Tensor] = {n: p for n, p in model.named_parameters() if p.requires_grad}
-        self._masters = {name: unround(p) for name, p in self._parameters.items() if p.dtype != torch.float32}
+        self._masters = {
+            name: unround(p.detach(), number)
+            for number, (name, p) in enumerate(self._parameters.items())
+            if p.dtype != torch.float32
+        }
         for name in self._masters:
             self._parameters[name].grad_dtype = torch.float32
         hidden = _hidden_matrices(model, self._parameters) if spec.name == "muon" else []

@@ -37,20 +37,22 @@ def test_importing_loads_nothing_heavy() -> None:
     assert run_python(code) == ""
 
 
-@pytest.mark.parametrize(("given", "policy"), [({}, "PASSIVE"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE")])
-def test_waiting_threads_sleep_before_torch_is_loaded(given: dict[str, str], policy: str) -> None:
+@pytest.mark.parametrize(("given", "waiting"), [
+    ({}, "PASSIVE 1000"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE None"),
+])  # fmt: skip
+def test_waiting_threads_sleep_before_torch_is_loaded(given: dict[str, str], waiting: str) -> None:
     code = """
 import importlib.abc, os, sys
 class Finder(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
         if name == "torch":
-            print(os.environ.get("OMP_WAIT_POLICY"))
+            print(os.environ.get("OMP_WAIT_POLICY"), os.environ.get("GOMP_SPINCOUNT"))
             sys.exit()
 sys.meta_path.insert(0, Finder())
 import dunwu
 dunwu.open_loop
 """
-    assert run_python(code, **given) == policy
+    assert run_python(code, **given) == waiting
 
 
 @pytest.mark.parametrize("name", PUBLIC)

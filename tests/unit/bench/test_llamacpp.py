@@ -85,6 +85,7 @@ def test_the_program_of_another_environment_is_asked_at_every_turn(
     sent: list[float] = []
     turns = iter((True, True, False))
     connection: Any = SimpleNamespace(recv=lambda: next(turns), send=sent.append)
+    assert [rollout_peers.find_dtype(peer) for peer in ("vllm", "vllm-bf16")] == ["float32", "bfloat16"]
     peak = rollout_peers.serve_worker(job, "llamacpp-bf16", sys.executable, connection)
     assert sent == [3.0, 3.0]
     assert peak is None or 5 < peak < 60, "the small program's memory, not this process's"

@@ -83,12 +83,12 @@ def test_products_are_measured_in_the_shapes_of_the_model(monkeypatch: pytest.Mo
         intermediate_size=16,
         tie_word_embeddings=True,
     )
-    model = Qwen2ForCausalLM(config)
+    model = Qwen2ForCausalLM(config).bfloat16()
     assert machine.list_products(model) == {(8, 8): 6, (4, 8): 6, (16, 8): 6, (8, 16): 3, (32, 8): 1}
     measured: list[tuple[tuple[int, int], int]] = []
 
     def time_product(shape: tuple[int, int], rows: int, dtype: torch.dtype) -> float:
-        assert dtype == torch.float32
+        assert dtype == torch.bfloat16
         measured.append((shape, rows))
         return 0.5
 

@@ -18,8 +18,8 @@ from dunwu.bench import rollout, sft, sizes, step
 from dunwu.bench.random_model import make_lengths_geometric, make_random_model
 from dunwu.bench.sizes import END, PROMPT_TOKENS, SIZES, Size, SupervisedWork, Work
 from dunwu.cli import main
+from dunwu.machine import Dtype
 from dunwu.models.load import load_policy
-from dunwu.models.policy import Dtype
 
 TINY = Size(
     name="1M",

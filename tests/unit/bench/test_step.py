@@ -12,8 +12,9 @@ from dunwu.bench import step
 from dunwu.bench.pair import alternate
 from dunwu.bench.sizes import PROMPT_TOKENS
 from dunwu.errors import Fault, UserError
+from dunwu.machine import Dtype
 from dunwu.models.load import load_policy
-from dunwu.models.policy import Dtype, Policy
+from dunwu.models.policy import Policy
 
 SIDES = """
 import os

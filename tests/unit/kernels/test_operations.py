@@ -370,12 +370,12 @@ def test_every_number_is_rounded_as_torch_rounds(turn: Callable[[Tensor], Tensor
     unit = torch.eye(70, dtype=torch.bfloat16)
     rounded = x.bfloat16().float()
     finite = rounded.isfinite().all(1)
+    expected, whole = rounded[finite], turn(x[finite])
+    assert torch.equal(PackedMatrix.pack(unit).multiply(turn(x))[finite], expected), "on the left"
+    assert torch.equal(PackedMatrix.pack(whole, torch.bfloat16).multiply(unit.float()).T, expected), "packed"
+    assert torch.equal(PackedMatrix.pack(whole).multiply(unit.float()).T, x[finite]), "packed as it is"
     half = PackedMatrix.pack(turn(x[finite].bfloat16()))
-    assert torch.equal(half.multiply(unit.float()).T, rounded[finite]), "packed without rounding"
-    x, expected = turn(x), rounded[finite]
-    assert torch.equal(PackedMatrix.pack(unit).multiply(x)[finite], expected), "on the left"
-    assert torch.equal(PackedMatrix.pack(x[finite], torch.bfloat16).multiply(unit.float()).T, expected), "packed"
-    assert torch.equal(PackedMatrix.pack(x[finite]).multiply(unit.float()).T, x[finite]), "packed as it is"
+    assert torch.equal(half.multiply(unit.float()).T, expected), "packed without rounding"
     for place in ((20, 40), (69, 69)):
         single = torch.zeros(70, 70)
         single[place] = torch.nan
@@ -383,6 +383,16 @@ def test_every_number_is_rounded_as_torch_rounds(turn: Callable[[Tensor], Tensor
         assert PackedMatrix.pack(turn(single), torch.bfloat16).multiply(unit.float()).T[place].isnan()
         single[place] = -torch.inf
         assert PackedMatrix.pack(unit).multiply(turn(single))[place] == -torch.inf
+
+
+def test_the_smallest_numbers_are_the_same_beside_any_others() -> None:
+    for value in (1e-39, torch.finfo(torch.float32).smallest_normal * (1 - 2**-20), 3e-38):
+        x = torch.full((17, 70), value)
+        product = PackedMatrix.pack(torch.full((1, 70), 2.0**100).bfloat16())
+        for strided in (x, x.T.contiguous().T):
+            found = product.multiply(strided)
+            assert torch.equal(found, found[:1].expand_as(found))
+            assert torch.equal(found[:1], product.multiply(x[:1]))
 
 
 def test_what_is_no_number_stays_none_in_sixteen_bits() -> None:

@@ -312,7 +312,7 @@ def test_transposed_linear_layers_of_gpt2(tmp_path: Path) -> None:
     expected = logits(adapted)
     with torch.no_grad():
         for name, layer in find_linear_layers(model).items():
-            layer.weight.data = effective_weight(adapted.get_submodule(name))
+            layer.weight.data = effective_weight(adapted.get_submodule(name), 0)
     assert (logits(model) - expected).abs().max() < 1e-5
 
 
@@ -320,7 +320,7 @@ def test_an_adapter_smaller_than_rounding_shows_in_bfloat16(make_policy: MakePol
     model = make_policy().model.to(torch.bfloat16)
     layer = add_adapter(model, ADAPTER, 0).get_submodule("model.layers.0.mlp.down_proj")
     weight = layer.base_layer.weight.float()
-    assert torch.equal(effective_weight(layer).float(), weight), "B is zero"
+    assert torch.equal(effective_weight(layer, 0).float(), weight), "B is zero"
     torch.manual_seed(0)
     a, b = layer.lora_A["default"].weight, layer.lora_B["default"].weight
     with torch.no_grad():
@@ -329,7 +329,7 @@ def test_an_adapter_smaller_than_rounding_shows_in_bfloat16(make_policy: MakePol
         share = 0.02 * weight.std() / product.std() * 2**-4  # far below half of 2^-8 of a usual weight
         b.mul_(share)
         product *= share
-        moved = effective_weight(layer).float() - weight
+        moved = effective_weight(layer, 0).float() - weight
     slope = (moved * product).sum() / product.square().sum()
     assert slope.item() == pytest.approx(1.0, abs=0.25)
 

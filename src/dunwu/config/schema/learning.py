@@ -8,6 +8,7 @@ from pydantic import Field
 
 from dunwu.config.references import Names
 from dunwu.config.schema.base import Count, LearningRate, Positive, Share, Strict, Tokens, Weighting
+from dunwu.machine import Dtype
 from dunwu.registry import advantages, engines, losses
 
 LOSS: Final = ("logprobs_BT", "old_logprobs_BT", "mask_BT", "advantages_BT", "clip")
@@ -152,9 +153,10 @@ class UpdateSpec(PassSpec):
 class ModelSpec(Strict):
     """How weights are held."""
 
-    dtype: Literal["float32", "bfloat16"] = "float32"
+    dtype: Dtype = "float32"
     """Type of the weights in memory. With bfloat16 the optimizer keeps float32 copies, and gradients are summed in
-    float32; on a CPU with kernels only the factors of products are rounded."""
+    float32; on a CPU with kernels only the factors of products are rounded. The copies begin anywhere in what rounds to
+    the weights, so that weights follow small updates from the first."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the stage runs; ``auto`` takes CUDA where there is a device."""
     threads: Annotated[int, Field(ge=0, le=1024)] = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
@@ -21,6 +21,7 @@ from dunwu.config.schema.base import (
     Tokens,
     TopP,
 )
+from dunwu.machine import Dtype
 from dunwu.registry import DATA_SETS, tasks, verifiers
 from dunwu.user_code import is_reference, split_reference
 
@@ -153,6 +154,6 @@ class RolloutSpec(Strict):
     """A problem is half solved where the accuracy of its group lies strictly between these."""
     max_sequences: Samples = 256
     """Completions that decode at once; halved by itself when memory runs out."""
-    dtype: Literal["float32", "bfloat16"] | None = None
+    dtype: Dtype | None = None
     """Type of the weights that generate; None: ``model.dtype``. Another one needs ``algorithm.old_logprobs`` =
     ``sampler`` or an ``importance_cap``, since sampler and trainer then round otherwise."""

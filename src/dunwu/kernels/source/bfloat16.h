@@ -48,7 +48,10 @@ struct Pair {
     uint32_t bits;
 };
 
-inline Pair make_pair(float first, float second) { return {join_pair(first, second)}; }
+// The instruction below takes the smallest numbers for zero.
+inline float flush(float value) { return __builtin_fabsf(value) < __FLT_MIN__ ? 0.0f * value : value; }
+
+inline Pair make_pair(float first, float second) { return {join_pair(flush(first), flush(second))}; }
 
 // Make pairs of neighbours: those of `a`, then those of `b`.
 inline void store_pairs(Pair* to, Vector a, Vector b) {

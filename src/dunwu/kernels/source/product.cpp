@@ -107,7 +107,7 @@ struct Source {
 };
 
 // A square from `row` and `column` on, as vectors of its rows, of a matrix whose columns are contiguous.
-inline void load_turned(Source<float> source, int64_t row, int64_t column, Vector* rows) {
+inline void load_transposed(Source<float> source, int64_t row, int64_t column, Vector* rows) {
     for (int i = 0; i < WIDTH; i++) rows[i] = load(source.at(row, column + i));
     transpose(rows);
 }
@@ -125,8 +125,8 @@ void round_rows(Source<float> source, int64_t row, int height, int64_t depth, Pa
     else if (source.row_step == 1 && height == WIDTH)
         for (; 2 * (done + WIDTH) <= depth; done += WIDTH) {
             Vector left[WIDTH], right[WIDTH];
-            load_turned(source, row, 2 * done, left);
-            load_turned(source, row, 2 * done + WIDTH, right);
+            load_transposed(source, row, 2 * done, left);
+            load_transposed(source, row, 2 * done + WIDTH, right);
             for (int i = 0; i < WIDTH; i++) store_pairs(to + (row + i) * pairs + done, left[i], right[i]);
         }
     for (int i = 0; i < height; i++)
@@ -157,7 +157,7 @@ struct RoundedPairs {
         return join_pair(*from.at(row, 2 * k), 2 * k + 1 < depth ? *from.at(row, 2 * k + 1) : 0.0f);
     }
     static Vector read_row(From from, int64_t row, int64_t k) {
-        IntVector even;
+        IntVector even = {};
         for (int lane = 0; lane < WIDTH; lane++) even[lane] = 2 * lane;
         const Vector a = load(from.at(row, 2 * k)), b = load(from.at(row, 2 * k) + WIDTH);
         return (Vector)join_each(shuffle(a, b, even), shuffle(a, b, even + 1));
