@@ -41,6 +41,16 @@ def test_every_figure_of_the_report_is_written_twice(tmp_path: Path) -> None:
             assert ElementTree.fromstring(content).find(f"{SVG}text[@class='title']") is not None
 
 
+@pytest.mark.skipif(not has_fonts(), reason="no font is installed (Debian: apt-get install fonts-dejavu-core)")
+def test_a_picture_has_its_labels(tmp_path: Path) -> None:
+    series = [Series(label="one", points=[Point.exact(0, 0.2), Point.exact(4, 0.8)])]
+    with_words, without = (
+        figure_files.write_chart(tmp_path, Chart(title=title, series=series, y_label=label))[1].read_bytes()
+        for title, label in (("MMM", "WWW"), (" ", " "))
+    )
+    assert len(with_words) > len(without) + 200
+
+
 def test_a_drawing_stands_alone_whatever_its_labels(tmp_path: Path) -> None:
     series = [Series(label="<b>&" + "x" * 60, points=[Point.exact(0, 0.2), Point.exact(4, 0.8)])] * 3
     chart = Chart(title="</svg><script>", series=series, y_label="&", share=True, spans=[Span(0, 2, "climb")])
@@ -59,7 +69,7 @@ def test_a_drawing_stands_alone_whatever_its_labels(tmp_path: Path) -> None:
 
 
 def test_without_a_font_there_is_a_clear_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(figure_files, "_rasterize", lambda svg: b"the same")
+    monkeypatch.setattr(figure_files, "_find_family", lambda: None)
     with pytest.raises(Fault, match="no font is installed"):
         write_figures(finished_run(tmp_path, rollouts=1, problems=1, samples=1))
     assert not (tmp_path / "figures").exists()

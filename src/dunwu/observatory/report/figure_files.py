@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 
 import resvg_py
@@ -13,6 +14,8 @@ from dunwu.observatory.charts import Chart
 from dunwu.runs import RunReader
 from dunwu.runs.atomic import atomic_write, make_directory
 
+FAMILIES = ("DejaVu Sans", "Liberation Sans", "Noto Sans", "Arial", "Helvetica", "Segoe UI", "Roboto", "FreeSans")
+"""Any of them draws labels; the first that a machine has."""
 PROBE = '<svg xmlns="http://www.w3.org/2000/svg" width="20" height="20">{}</svg>'
 
 
@@ -42,7 +45,7 @@ def check_fonts() -> None:
     Raises:
         Fault: A PNG would have no labels.
     """
-    if _rasterize(PROBE.format("")) == _rasterize(PROBE.format('<text y="15" font-family="sans-serif">M</text>')):
+    if _find_family() is None:
         text = "no font is installed, so PNG files would have no labels (Debian: apt-get install fonts-dejavu-core)"
         raise Fault(text)
 
@@ -79,4 +82,15 @@ def _plot_stage(data: StageData) -> list[Chart]:
 
 
 def _rasterize(svg: str) -> bytes:
-    return bytes(resvg_py.svg_to_bytes(svg_string=svg))
+    return bytes(resvg_py.svg_to_bytes(svg_string=svg, sans_serif_family=_find_family()))
+
+
+@cache
+def _find_family() -> str | None:
+    """Find a family that draws something: by itself resvg takes a sans-serif font to be Arial, and no other."""
+
+    def draw(content: str) -> bytes:
+        return bytes(resvg_py.svg_to_bytes(svg_string=PROBE.format(content)))
+
+    blank = draw("")
+    return next((name for name in FAMILIES if draw(f'<text y="15" font-family="{name}">M</text>') != blank), None)

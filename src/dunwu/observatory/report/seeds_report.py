@@ -57,7 +57,7 @@ def write_seeds_report(folder: Path, runs: Sequence[RunReader], tables: Sequence
 
 
 def write_variants_report(folder: Path, variants: Sequence[Variant], tables: Sequence[ComparisonTable]) -> list[Path]:
-    """Write FOLDER/report.html and its figures, as SVG and PNG.
+    """Write FOLDER/report.html, and then its figures as SVG and PNG.
 
     Args:
         folder: Where to.
@@ -69,13 +69,13 @@ def write_variants_report(folder: Path, variants: Sequence[Variant], tables: Seq
 
     Raises:
         UserError: A file of a run is damaged (named).
-        Fault: A file cannot be written, or this machine has no font to write labels with.
+        Fault: A file cannot be written, or this machine has no font to write labels with; the page is there then.
     """
-    check_fonts()
     make_directory(folder)
     charts, seeds = plot_variants(variants), ", ".join(str(len(variant.runs)) for variant in variants)
     names = ", ".join(variant.name for variant in variants)
     page = _write_page(folder, names, f"{seeds} seeds", charts, tables)
+    check_fonts()
     return [page, *(path for chart in charts for path in write_chart(folder, chart))]
 
 
