@@ -39,7 +39,8 @@ FAMILY: Final[dict[str, dict[str, Any]]] = {
 
 
 def save(family: str, tokenizer: Any, folder: Path) -> Path:
-    changes = {"max_position_embeddings": 512, "initializer_range": 0.3, "eos_token_id": None}
+    wide = {"num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 32}  # half a head fills any vector
+    changes = wide | {"max_position_embeddings": 512, "initializer_range": 0.3, "eos_token_id": None}
     model = make_model(family.partition(",")[0], **FAMILY[family] | changes)
     save_policy(Policy(model=model, tokenizer=tokenizer, eos_ids=(318,), pad_id=319), folder)
     return folder
