@@ -2,9 +2,8 @@
 
 Two workloads of 512 completions, 16 for each of 32 prompts, by the nano base in fp32: ``fixed``, where every completion
 has 128 tokens, and ``natural``, where it answers Countdown and ends when it wants to. With a size both are done by a
-model of that size, with the prompts, groups and lengths of ``sizes``. Our weights are in fp32 or bf16; a peer whose
-name ends with ``-bf16`` has its own in bf16. Ours also reports log-probabilities and text; the
-peers are asked for tokens only.
+model of that size, with the prompts, groups and lengths of ``sizes``. Our weights may be in bf16 too; a peer whose name
+ends with ``-bf16`` has its own so. Ours also reports log-probabilities and text; the peers are asked for tokens only.
 """
 
 from __future__ import annotations

@@ -31,6 +31,7 @@ from dunwu.bench.floor import compute_decode_cost, compute_step_seconds
 from dunwu.bench.machine import measure_model_rates, measure_plain_rates
 from dunwu.bench.pair import alternate, report_memory
 from dunwu.bench.random_model import make_prompts, make_random_model
+from dunwu.bench.rollout_peers import explain_absence, find_dtype
 from dunwu.bench.sizes import SIZES, Size, find_size
 from dunwu.config.packaged import NANO_BASE
 from dunwu.config.schema import AlgorithmSpec, OptimizerSpec, TaskSpec, UpdateSpec
@@ -61,8 +62,7 @@ from dunwu.types import (
 PROMPTS, GROUP_SIZE, BETA, LEARNING_RATE, ROUNDS = 32, 16, 0.001, 3e-6, 3
 COMPLETION_TOKENS = 128
 TRL_MICROBATCH = 32
-PEERS = {"trl": False, "trl-bf16": True}
-"""The peers, and whether each computes under autocast to bfloat16."""
+PEERS = ("trl", "trl-bf16")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,11 +109,14 @@ def measure(against: Sequence[str], *, size: str | None = None, dtype: Dtype = "
         each side's peak memory.
 
     Raises:
-        UserError: There is no such peer, TRL is not installed, or the size is unknown or too large.
+        UserError: There is no such peer, or no bfloat16 for it; TRL is not installed; or the size is unknown or too
+            large.
     """
     for peer in against:
         if peer not in PEERS:
             raise UserError(f"no such peer: {peer}; the step is measured against {', '.join(PEERS)}", field="--against")
+        if why := explain_absence(peer):
+            raise UserError(f"{peer} cannot be measured: {why}", field="--against")
         if importlib.util.find_spec("trl") is None:
             raise NotInstalled("TRL", "bench", field="--against")
     if size:
@@ -129,7 +132,7 @@ def measure(against: Sequence[str], *, size: str | None = None, dtype: Dtype = "
 
 def _measure(workload: Workload, against: Sequence[str]) -> dict[str, Any]:
     sides = {"dunwu": partial(serve_ours, workload)} | {
-        peer: partial(serve_trl, workload, PEERS[peer]) for peer in against
+        peer: partial(serve_trl, workload, find_dtype(peer)) for peer in against
     }
     turns = alternate(sides, ROUNDS, torch.get_num_threads())
     rates = {name: workload.completions / side.median for name, side in turns.items()}
@@ -255,7 +258,7 @@ def serve_ours(workload: Workload, connection: Connection) -> None:
         connection.send(time.perf_counter() - start)
 
 
-def serve_trl(workload: Workload, bf16: bool, connection: Connection) -> None:
+def serve_trl(workload: Workload, dtype: Dtype, connection: Connection) -> None:
     """Train with TRL, whose trainer waits for its turn before every step."""
     from datasets import Dataset
     from transformers import TrainerCallback
@@ -286,7 +289,7 @@ def serve_trl(workload: Workload, bf16: bool, connection: Connection) -> None:
             beta=BETA,
             learning_rate=LEARNING_RATE,
             loss_type="grpo",
-            bf16=bf16,
+            bf16=dtype == "bfloat16",
             use_cpu=True,
             gradient_checkpointing=False,
             max_steps=2 + ROUNDS,

@@ -17,7 +17,7 @@ def unround(weight: Float[Tensor, "*M"], number: int) -> Float32[Tensor, "*M"]:
     """Return single precision that rounds to a weight, anywhere in what does.
 
     Were it the weight itself, a change would show only where it goes half the way to the next number: with updates of
-    5e-6, some thirty of them for most of SmolLM2's weights. From anywhere some weights cross to the next number at the
+    5e-6, after some fifty of them for a weight of .1. From anywhere some weights cross to the next number at the
     smallest change, and all together move as far as it says. The places are spread evenly, and the same in every run.
 
     Args:

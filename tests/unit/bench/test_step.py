@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from dunwu.bench import step
+from dunwu.bench import rollout_peers, step
 from dunwu.bench.pair import alternate
 from dunwu.bench.sizes import PROMPT_TOKENS
 from dunwu.errors import Fault, UserError
@@ -64,6 +64,12 @@ def test_our_side_makes_whole_steps(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     ours()
     assert ours.trainer.policy_version == ours.engine.policy_version == 1
     assert any(not weight.equal(before[name]) for name, weight in ours.trainer.export_weights().read())
+
+
+def test_autocast_needs_a_processor_with_bfloat16(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rollout_peers, "read_cpu_flags", lambda: {"avx2"})
+    with pytest.raises(UserError, match="--against: trl-bf16 cannot be measured: this processor has no instructions"):
+        step.measure(("trl-bf16",))
 
 
 def test_only_trl_is_a_peer() -> None:
