@@ -11,7 +11,7 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from annotated_types import Ge, Gt, Le, Lt
-from pydantic import BaseModel
+from pydantic import BaseModel, BeforeValidator
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
@@ -153,7 +153,7 @@ def _fields(model: type[BaseModel], place: tuple[str, ...], values: Mapping[str,
         leaf = not inner or Weight in inner
         yield Field(
             path=".".join(path),
-            type=_type_name(info.annotation, info.metadata),
+            type=_type_name(_find_input_type(info), info.metadata),
             default=_written(default) if leaf or default is PydanticUndefined else "",
             description=_plain(info.description),
         )
@@ -175,6 +175,12 @@ def _values(table: Any) -> dict[str, Any]:
     if isinstance(table, BaseModel):
         return {info.alias or name: getattr(table, name) for name, info in type(table).model_fields.items()}
     return dict(table) if isinstance(table, Mapping) else {}
+
+
+def _find_input_type(info: FieldInfo) -> Any:
+    """Return what a recipe may say, where the field then holds something else."""
+    read = (entry.json_schema_input_type for entry in info.metadata if isinstance(entry, BeforeValidator))
+    return next((kind for kind in read if kind is not PydanticUndefined), info.annotation)
 
 
 def _type_name(annotation: Any, metadata: Sequence[Any] = ()) -> str:

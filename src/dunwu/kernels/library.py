@@ -9,25 +9,14 @@ from __future__ import annotations
 import ctypes
 import os
 from functools import lru_cache
-from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
 import numpy as np
 import torch  # first of all: torch's OpenMP is the one that the kernels shall share
 from torch import Tensor
 
+from dunwu.kernels.builds import INSTRUCTION_SETS, SWITCH, find_build, list_builds
 from dunwu.kernels.sources import hash_sources, list_sources
-from dunwu.machine import read_cpu_flags
-
-SWITCH = "DUNWU_KERNELS"
-"""``off`` in the environment leaves the kernels unused."""
-INSTRUCTION_SETS = {
-    "avx512_bf16": {"avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512_bf16"},
-    "avx512": {"avx512f", "avx512bw", "avx512vl", "avx512dq"},
-    "avx2": {"avx2", "fma"},
-    "baseline": set[str](),
-}
-"""Extension -> what the processor must have for it; the best first."""
 
 _LETTERS = {"p": ctypes.c_void_p, "i": ctypes.c_int, "l": ctypes.c_int64, "f": ctypes.c_float}
 SIGNATURES = {
@@ -55,25 +44,21 @@ SIGNATURES = {
 @lru_cache(maxsize=1)
 def load_kernels() -> ctypes.CDLL | None:
     """Load the kernels for this processor; None where they were not built, are out of date, or are switched off."""
-    path = find_library(name) if (name := name_kernels()) else None
+    path = find_build(name) if (name := name_kernels()) else None
     return open_library(path) if path else None
 
 
 @lru_cache(maxsize=1)
 def name_kernels() -> str:
     """Name the instruction set whose kernels ``load_kernels`` loads; empty where it loads none."""
-    if os.environ.get(SWITCH) == "off":
-        return ""
-    flags = read_cpu_flags()
-    found = [name for name, needed in INSTRUCTION_SETS.items() if needed <= flags and find_library(name)]
-    return next((name for name in found if is_current(name)), "")
+    return next(filter(is_current, list_builds()), "")
 
 
 def explain_absence() -> str:
     """Say in a line why no kernels are used; empty where they are, or were switched off."""
     if name_kernels() or os.environ.get(SWITCH) == "off":
         return ""
-    why = "were built from other sources" if any(map(find_library, INSTRUCTION_SETS)) else "are not built"
+    why = "were built from other sources" if any(map(find_build, INSTRUCTION_SETS)) else "are not built"
     return (
         f"the CPU's kernels {why}: torch does their work, and takes longer; installing with a C++ compiler builds them"
     )
@@ -81,18 +66,12 @@ def explain_absence() -> str:
 
 def is_current(name: str) -> bool:
     """Whether an extension was built from the sources that lie here; where none do, it is as it was packed."""
-    path = find_library(name)
+    path = find_build(name)
     if path is None or not list_sources():
         return path is not None
     function = ctypes.CDLL(str(path)).dunwu_sources
     function.restype = ctypes.c_char_p
     return bool(function().decode() == hash_sources())
-
-
-def find_library(name: str) -> Path | None:
-    """Find the extension that was built for an instruction set."""
-    folder = Path(__file__).parent
-    return next((path for suffix in EXTENSION_SUFFIXES if (path := folder / f"_{name}{suffix}").is_file()), None)
 
 
 def open_library(path: Path) -> ctypes.CDLL:

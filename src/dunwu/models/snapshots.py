@@ -30,7 +30,8 @@ from pydantic import BaseModel, Field
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from dunwu.kernels.library import find_library, name_kernels
+from dunwu.kernels.builds import find_build
+from dunwu.kernels.library import name_kernels
 from dunwu.machine import Dtype
 from dunwu.models.cache_folder import find_cache
 from dunwu.models.fused_layers import can_fuse
@@ -87,7 +88,7 @@ def find_key(place: str, dtype: Dtype, longest: int) -> str | None:
         "files": _sign_files(folder, "*"),
         "dunwu": _sign_files(PACKAGE, "*.py"),
         "readers": {name: version(name) for name in READERS},
-        "kernels": [kernels, file_signature(find_library(kernels) or folder)],
+        "kernels": [kernels, file_signature(find_build(kernels) or folder)],
         "dtype": dtype,
         "longest": longest,
     }

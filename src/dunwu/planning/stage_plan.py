@@ -9,6 +9,7 @@ from typing import Any
 
 from dunwu.config.issues import Issue
 from dunwu.config.schema import HardwareSpec, JudgeSpec, Recipe, StageSpec
+from dunwu.machine import Dtype
 from dunwu.models.flops import count_worker_threads
 from dunwu.models.shape import ModelShape
 from dunwu.planning.batches import Batches
@@ -70,6 +71,7 @@ class StagePlan:
         steps: Updates; None for a stage without any, or where only its data can tell.
         batches: Counts of rollouts; None for a stage without any.
         parameters: Of the largest of its models.
+        dtype: Their type in memory.
         memory: At most, over all devices.
         device_hours: On one device.
         dollars: Where the recipe names a price.
@@ -86,6 +88,7 @@ class StagePlan:
     steps: int | None
     batches: Batches | None
     parameters: int | None
+    dtype: Dtype
     memory: Memory | None
     device_hours: float | None
     dollars: float | None
@@ -105,6 +108,7 @@ class StagePlan:
             "steps": self.steps,
             **(empty if self.batches is None else asdict(self.batches)),
             "parameters": self.parameters,
+            "dtype": self.dtype,
             "memory_gib": None if self.memory is None else self.memory.gib,
             "memory_parts_gib": None if self.memory is None else self.memory.parts_gib(),
             "device_hours": self.device_hours,
@@ -151,6 +155,7 @@ def plan_stage(
         steps=steps,
         batches=batches,
         parameters=None if shape is None else shape.parameters,
+        dtype=stage.model.dtype,
         memory=memory,
         device_hours=hours,
         dollars=None if hours is None or rate is None else hours * rate,

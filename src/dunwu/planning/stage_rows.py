@@ -17,7 +17,7 @@ def list_stage_rows(stage: StagePlan) -> Iterator[Row]:
     if stage.source is not None:
         yield "from", stage.source
     if stage.parameters is not None:
-        yield "parameters", f"{stage.parameters:,}"
+        yield "parameters", f"{stage.parameters:,} in {stage.dtype}"
     yield from stage.details.items()
     if stage.steps is not None:  # what is left out of data shows only when it is read
         yield "updates at most" if stage.details and not stage.batches else "updates", f"{stage.steps:,}"

@@ -112,6 +112,12 @@ def test_the_json_schema_takes_every_recipe_that_ships(recipe: Path) -> None:
     assert list(wrong(tree, schema, schema)) == []
 
 
+def test_a_field_takes_what_becomes_another_value_too() -> None:
+    field = next(field for field in list_fields() if field.path == "stages.rl.model.dtype")
+    assert field.type == "auto | float32 | bfloat16"
+    assert make_json_schema()["$defs"]["ModelSpec"]["properties"]["dtype"]["enum"] == ["auto", "float32", "bfloat16"]
+
+
 def test_the_json_schema_knows_shared_tasks_weights_and_slips() -> None:
     schema = make_json_schema()
     stage: dict[str, Any] = {"kind": "rl", "from": "nano-base", "steps": 4, "tasks": ["mine"]}

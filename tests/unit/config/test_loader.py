@@ -11,8 +11,10 @@ import numpy as np
 import pytest
 
 from dunwu.config.loader import dump_recipe, load_recipe, validate_recipe
-from dunwu.config.schema import PretrainStage, Recipe, RLStage
+from dunwu.config.schema import PretrainStage, Recipe, RLStage, learning
 from dunwu.errors import UserError
+from dunwu.planning import make_plan
+from dunwu.planning.stage_rows import list_stage_rows
 
 Write = Callable[..., Path]
 
@@ -69,6 +71,21 @@ def test_the_kl_term_is_corrected_where_the_policy_that_learns_did_not_draw(writ
     on, off = (f"stages.zero.algorithm.kl_correction={word}" for word in ("true", "false"))
     cases = [([], True), (once, False), ([*once, *replay], True), ([off], False), ([*once, on], True)]
     assert [rl(load_recipe(path, fields)).corrects_kl for fields, _ in cases] == [expected for _, expected in cases]
+
+
+@pytest.mark.parametrize(("fast", "dtype"), [(True, "bfloat16"), (False, "float32")])
+def test_the_type_that_a_processor_multiplies_fast_is_settled_once(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fast: bool, dtype: str
+) -> None:
+    monkeypatch.setattr(learning, "multiplies_bfloat16", lambda: fast)
+    recipe = load_recipe(write(), ["stages.zero.model.dtype=auto"])
+    assert [stage.model.dtype for stage in recipe.stages.values()] == ["float32", dtype]
+    kept = tmp_path / "recipe.json"
+    kept.write_text(dump_recipe(recipe), encoding="utf-8")
+    monkeypatch.setattr(learning, "multiplies_bfloat16", lambda: not fast)  # on another machine
+    assert load_recipe(kept) == recipe
+    (row,) = (text for label, text in list_stage_rows(make_plan(recipe).stages[1]) if label == "parameters")
+    assert row.endswith(f" in {dtype}")
 
 
 def test_paths_are_relative_to_the_recipe_and_overrides_to_the_current_directory(

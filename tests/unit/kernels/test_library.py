@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dunwu.kernels import library
+from dunwu.kernels import builds, library
 from dunwu.kernels.sources import list_sources
 from dunwu.machine import read_cpu_flags
 
@@ -21,17 +21,27 @@ def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_best_that_the_processor_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(library, "find_library", lambda name: Path(name))
+    monkeypatch.setattr(builds, "find_build", Path)
     monkeypatch.setattr(library, "is_current", lambda name: True)
     for flags, name in (({"avx2", "fma", "avx512f"}, "avx2"), ({"avx2"}, "baseline"), (set(), "baseline")):
-        monkeypatch.setattr(library, "read_cpu_flags", lambda flags=flags: flags)
+        monkeypatch.setattr(builds, "read_cpu_flags", lambda flags=flags: flags)
         assert library.name_kernels() == name
+
+
+def test_bfloat16_is_fast_where_the_build_for_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(builds, "find_build", Path)
+    for flags, fast in ((builds.INSTRUCTION_SETS["avx512_bf16"], True), (builds.INSTRUCTION_SETS["avx512"], False)):
+        monkeypatch.setattr(builds, "read_cpu_flags", lambda flags=flags: flags)
+        assert builds.multiplies_bfloat16() == fast
+    monkeypatch.setattr(builds, "read_cpu_flags", lambda: builds.INSTRUCTION_SETS["avx512_bf16"])
+    monkeypatch.setenv(builds.SWITCH, "off")
+    assert not builds.multiplies_bfloat16()
 
 
 def test_switched_off() -> None:
     run = subprocess.run(
         [sys.executable, "-c", "from dunwu.kernels.library import *; print([name_kernels(), explain_absence()])"],
-        env=os.environ | {library.SWITCH: "off"},
+        env=os.environ | {builds.SWITCH: "off"},
         capture_output=True,
         text=True,
         check=True,
@@ -40,13 +50,14 @@ def test_switched_off() -> None:
 
 
 def test_not_built(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(library, "find_library", lambda name: None)
+    monkeypatch.setattr(builds, "find_build", lambda name: None)
+    monkeypatch.setattr(library, "find_build", lambda name: None)
     assert library.name_kernels() == ""
     assert "not built" in library.explain_absence()
 
 
 def test_built_from_other_sources(monkeypatch: pytest.MonkeyPatch) -> None:
-    if not any(map(library.is_current, library.INSTRUCTION_SETS)):
+    if not any(map(library.is_current, builds.INSTRUCTION_SETS)):
         pytest.skip("no kernels are built here")
     monkeypatch.setattr(library, "hash_sources", lambda: "other")
     assert library.name_kernels() == ""
@@ -81,12 +92,12 @@ def test_no_sanitizer_finds_anything(tmp_path: Path) -> None:
     runtime = subprocess.run(["g++", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True)
     program = f"""
 import sys, pytest
-from dunwu.kernels import library, operations
+from dunwu.kernels import builds, library, operations
 opened = library.open_library(library.Path({str(watched)!r}))
 library.load_kernels = operations.load_kernels = lambda: opened
-library.INSTRUCTION_SETS.clear()
-library.INSTRUCTION_SETS["watched"] = set()
-library.find_library, library.is_current = (lambda name: library.Path({str(watched)!r})), (lambda name: True)
+builds.INSTRUCTION_SETS.clear()
+builds.INSTRUCTION_SETS["watched"] = set()
+builds.find_build, library.is_current = (lambda name: library.Path({str(watched)!r})), (lambda name: True)
 tests = {str(Path(__file__).with_name("test_operations.py"))!r}
 sys.exit(pytest.main(["-q", "-x", "-s", "-p", "no:cacheprovider", tests]))
 """

@@ -12,7 +12,7 @@ from tests.unit.pipeline.contexts import make_context
 from dunwu.config.schema import RLStage, SFTStage
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.interrupts import StopSignal
-from dunwu.pipeline.stages.model_card import write_card
+from dunwu.pipeline.stages.model_card import describe_weights, write_card
 from dunwu.runs import BASE, TRAINED, StageWriter
 from dunwu.types import Estimate
 
@@ -51,3 +51,16 @@ def test_a_stage_that_measures_nothing_says_so(context: StageContext) -> None:
     assert "small after supervised fine-tuning on conversations" in text
     assert "- lessons, 2 epochs" in text
     assert "This stage measured nothing." in text
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({}, ""),
+        ({"model": {"dtype": "bfloat16"}}, " in bfloat16"),
+        ({"model": {"dtype": "bfloat16"}, "adapter": {"rank": 4}}, " with LoRA of rank 4 in bfloat16"),
+    ],
+)
+def test_weights_are_told_where_they_are_not_all_of_them_in_float32(fields: dict[str, object], words: str) -> None:
+    stage = SFTStage.model_validate({"kind": "sft", "from": "/models/small", "data": ("lessons",), **fields})
+    assert describe_weights(stage) == words

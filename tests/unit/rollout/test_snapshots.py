@@ -120,11 +120,11 @@ def test_a_chat_template_goes_through_a_snapshot_and_is_part_of_the_name(folder:
     assert not isinstance(open_reader(folder).model, LightModel)
 
 
-@pytest.mark.parametrize("what", ["version", "find_library", "PACKAGE"])
+@pytest.mark.parametrize("what", ["version", "find_build", "PACKAGE"])
 def test_software_is_part_of_the_name(what: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = snapshots.find_key(str(folder), "float32", 64)
     assert before == snapshots.find_key(str(folder), "float32", 64)
-    other = {"version": lambda name: "0", "find_library": lambda name: folder / "config.json", "PACKAGE": tmp_path}
+    other = {"version": lambda name: "0", "find_build": lambda name: folder / "config.json", "PACKAGE": tmp_path}
     (tmp_path / "changed.py").touch()
     monkeypatch.setattr(snapshots, what, other[what])
     assert snapshots.find_key(str(folder), "float32", 64) != before

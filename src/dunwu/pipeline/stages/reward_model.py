@@ -17,7 +17,7 @@ from dunwu.models.templates import Template, count_positions
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.cost_ledger import CostLedger
 from dunwu.pipeline.judges.answer_judges import PairJudge
-from dunwu.pipeline.stages.model_card import complete_model, describe_adapter
+from dunwu.pipeline.stages.model_card import complete_model, describe_weights
 from dunwu.pipeline.stages.reward_cases import RewardCase, count_tokens, read_cases, split_cases, to_batch
 from dunwu.pipeline.stages.update_loop import count_updates, make_updates, resume
 from dunwu.rollout.seeds import derive_seed
@@ -68,7 +68,7 @@ def run_reward_model(stage: RewardModelStage, context: StageContext, source: str
     with context.stop.interruptible():
         resume(context, trainer)
     what = f"{len(training):,} {stage.learn_from}{left_out} from {source}, {counted(updates, 'update')}"
-    text = f"reward model{describe_adapter(stage.adapter)} on {what}"
+    text = f"reward model{describe_weights(stage)} on {what}"
     progress.start_stage(context.name, text, step=trainer.version)
     make_updates(
         stage, context, trainer, training, ledger, to_batch=partial(to_batch, stage), count_tokens=count_tokens

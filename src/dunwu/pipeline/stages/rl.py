@@ -27,7 +27,7 @@ from dunwu.errors import counted
 from dunwu.metrics import Stopwatch
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.stages.measurement import measure_midway, measure_policy
-from dunwu.pipeline.stages.model_card import complete_model, describe_adapter
+from dunwu.pipeline.stages.model_card import complete_model, describe_weights
 from dunwu.pipeline.stages.rl_metrics import RolloutRecorder
 from dunwu.pipeline.stages.rl_state import Batch, Cursor, Rollout, resume, save, save_when_interrupted
 from dunwu.pipeline.stages.rl_system import NO_SCORERS, RLSystem, open_rl_system
@@ -69,7 +69,7 @@ def describe(stage: RLStage, source: str) -> str:
     batch = f"{stage.rollout.questions} questions x {stage.rollout.group_size} completions"
     loss = stage.algorithm.loss
     named = loss.upper() if loss in losses.builtin else shorten_reference(loss)
-    algorithm = ("PPO" if stage.value else named) + describe_adapter(stage.adapter)
+    algorithm = ("PPO" if stage.value else named) + describe_weights(stage)
     return f"{algorithm} on {names} from {source}; {counted(stage.rollouts, 'rollout')} of {batch}"
 
 

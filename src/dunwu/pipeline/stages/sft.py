@@ -9,7 +9,7 @@ from dunwu.errors import UserError, counted
 from dunwu.models.templates import Template, count_positions
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.cost_ledger import CostLedger
-from dunwu.pipeline.stages.model_card import complete_model, describe_adapter
+from dunwu.pipeline.stages.model_card import complete_model, describe_weights
 from dunwu.pipeline.stages.update_loop import count_updates, make_updates, resume
 from dunwu.rollout.seeds import derive_seed
 from dunwu.tasks.datasets.conversations import read_examples
@@ -43,7 +43,7 @@ def run_sft(stage: SFTStage, context: StageContext, source: str, data: Mapping[s
         trainer = executor.build_supervised_trainer(stage, policy, total_steps=updates, seed=seed)
         resume(context, trainer)
     what = f"{len(examples):,} conversations" + (f" ({too_long:,} longer ones left out)" if too_long else "")
-    text = f"SFT{describe_adapter(stage.adapter)} on {what} from {source}, {counted(updates, 'update')}"
+    text = f"SFT{describe_weights(stage)} on {what} from {source}, {counted(updates, 'update')}"
     progress.start_stage(context.name, text, step=trainer.version)
     make_updates(
         stage,
