@@ -7,7 +7,7 @@ r"""Dunwu (顿悟): grow reasoning in language models the way DeepSeek-R1 did.
     dunwu.train("nano-base", problems, reward=mine)       your own callables, without a recipe
 
 Importing this package imports nothing heavy: each name is imported when it is first used. Threads of torch sleep where
-they wait long, if torch is imported after that and ``OMP_WAIT_POLICY`` says nothing else.
+they wait long, if torch is imported after that and ``OMP_WAIT_POLICY`` says nothing else; and freed memory is kept.
 """
 
 from importlib import import_module
@@ -70,7 +70,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'dunwu' has no attribute {name!r}")
-    import_module("dunwu.machine").let_waiting_threads_sleep()  # before what comes now imports torch
+    import_module("dunwu.machine").prepare_for_torch()  # before what comes now imports torch
     module = import_module(_HOMES[name])
     value = module if name == "register" else getattr(module, name)
     globals()[name] = value

@@ -22,6 +22,7 @@ from typing import Any, Literal
 from dunwu.bench.pair import Side, alternate, report_memory
 from dunwu.bench.sizes import find_size
 from dunwu.errors import NotInstalled, UserError
+from dunwu.machine import keep_freed_memory
 
 PEER = "lm_eval"
 PROBLEMS, SAMPLES, NEW_TOKENS, TEMPERATURE, TOP_P = 500, 16, 288, 0.6, 0.95
@@ -125,6 +126,7 @@ def make_job(folder: Path, name: str | None) -> Job:
 
 def serve_ours(job: Job, folder: str, connection: Connection) -> None:
     """Do what ``dunwu eval`` does for one set at every turn, and send its answers a second."""
+    keep_freed_memory()  # as every run of ours does
     from dunwu.config.schema import RewardSpec
     from dunwu.evaluation.evaluate import evaluate, summarize
     from dunwu.models.load import load_policy

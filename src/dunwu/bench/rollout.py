@@ -37,7 +37,7 @@ from dunwu.bench.rollout_peers import (
 )
 from dunwu.bench.sizes import END, PROMPT_TOKENS, Size, find_size
 from dunwu.errors import NotInstalled, UserError
-from dunwu.machine import Dtype
+from dunwu.machine import Dtype, keep_freed_memory
 
 PROMPTS, GROUP, NEW_TOKENS, NATURAL_CAP = 32, 16, 128, 384
 PEERS = (*HF_PEERS, *INTERPRETERS)
@@ -189,6 +189,7 @@ def _make_noise(rng: random.Random, prompts: int) -> tuple[tuple[int, ...], ...]
 
 def serve_ours(job: Job, connection: Connection) -> None:
     """Do the job with the built-in engine at every turn, and send its tokens a second."""
+    keep_freed_memory()  # as every run of ours does
     engine, requests, sampling = build_engine(job)
     while connection.recv():
         start = time.perf_counter()

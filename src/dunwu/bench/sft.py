@@ -30,6 +30,7 @@ from dunwu.bench.sizes import END, PROMPT_TOKENS, SupervisedWork, find_size
 from dunwu.config.packaged import NANO_BASE
 from dunwu.config.schema import OptimizerSpec, PassSpec
 from dunwu.errors import NotInstalled, UserError
+from dunwu.machine import keep_freed_memory
 from dunwu.models.load import load_policy
 from dunwu.models.places import resolve
 from dunwu.pretraining.batches import encode_documents
@@ -149,6 +150,7 @@ def _side(name: str, what: str, job: Job, connection: Connection) -> None:
 
 
 def _ours(job: Job, what: str, connection: Connection) -> None:
+    keep_freed_memory()  # as every run of ours does
     policy = load_policy(job.model, device="cpu")
     trainer = SupervisedTrainer(policy, OptimizerSpec(lr=LEARNING_RATE), PassSpec(), total_steps=job.all_updates)
     rows = make_examples(job)

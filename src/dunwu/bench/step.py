@@ -36,7 +36,7 @@ from dunwu.bench.sizes import SIZES, Size, find_size
 from dunwu.config.packaged import NANO_BASE
 from dunwu.config.schema import AlgorithmSpec, OptimizerSpec, TaskSpec, UpdateSpec
 from dunwu.errors import NotInstalled, UserError
-from dunwu.machine import Dtype
+from dunwu.machine import Dtype, keep_freed_memory
 from dunwu.metrics import Stopwatch
 from dunwu.models.load import load_policy
 from dunwu.models.places import resolve
@@ -251,6 +251,7 @@ class OurStep:
 
 def serve_ours(workload: Workload, connection: Connection) -> None:
     """Take a step of ours at every turn, and send its seconds."""
+    keep_freed_memory()  # as every run of ours does; what TRL does is TRL's
     step = OurStep(workload, FreeGrader())
     while connection.recv():
         start = time.perf_counter()

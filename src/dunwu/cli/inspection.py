@@ -13,7 +13,7 @@ import typer
 from dunwu.cli.application import MOST_SAMPLES, AsJson, main, parse_folder
 from dunwu.cli.printing import format_bench, format_sandbox, print_json, print_rows, show_activity
 from dunwu.errors import Fault, UserError
-from dunwu.machine import Dtype, let_waiting_threads_sleep
+from dunwu.machine import Dtype, let_waiting_threads_sleep, prepare_for_torch
 
 sandbox = typer.Typer(help="Where a model's programs run.", no_args_is_help=True)
 main.add_typer(sandbox, name="sandbox")
@@ -136,7 +136,7 @@ def ablate(
 
     Chains are cut before their first word of reflection, continued without and with it, and compared.
     """
-    let_waiting_threads_sleep()
+    prepare_for_torch()
     from rich.console import Console
 
     from dunwu.analysis.aha_sentences import tabulate_effect
