@@ -24,6 +24,8 @@ SPINS = "1000"
 """Turns of GNU OpenMP's waiting loop before a thread sleeps: tens of microseconds, as long as waking one takes."""
 
 
+ALLOCATOR_SETTINGS = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES")
+"""Variables by which a user sets GNU's allocator."""
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 """Parameters of ``mallopt``: free bytes at the heap's end that are given back, and those of a block of its own."""
 
@@ -81,12 +83,12 @@ def keep_freed_memory() -> None:
     By itself it gives a large block back to the system, which clears every page of the next one: of an update of
     SmolLM2 that was a twelfth of the time. Other allocators are left as they are.
     """
-    set_by_user = {"MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES"} & set(os.environ)
-    if set_by_user or platform.libc_ver()[0] != "glibc":
+    if any(map(os.environ.get, ALLOCATOR_SETTINGS)) or platform.libc_ver()[0] != "glibc":
         return
     library = ctypes.CDLL(None)
-    library.mallopt(M_MMAP_THRESHOLD, GIB)
-    library.mallopt(M_TRIM_THRESHOLD, 2 * GIB - 1)  # an int: the most that it takes
+    # Older ones refuse more than 32 MiB. The other setting alone would end what they adapt by themselves.
+    if library.mallopt(M_MMAP_THRESHOLD, GIB):
+        library.mallopt(M_TRIM_THRESHOLD, 2 * GIB - 1)  # an int: the most that it takes
 
 
 def usable_cores() -> int:

@@ -21,7 +21,9 @@ from typer.testing import CliRunner
 import dunwu
 from dunwu.cli import commands, main
 from dunwu.config.packaged import NANO_BASE
+from dunwu.config.schema import Recipe, learning
 from dunwu.errors import Fault, Interrupted, UserError
+from dunwu.runs import RunWriter
 
 SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size")
 
@@ -67,6 +69,21 @@ def test_run_hands_over_what_was_asked(recipe: Path, monkeypatch: pytest.MonkeyP
     assert how["planned_seconds"].keys() == {"base", "zero"}
     assert how["planned_seconds"]["zero"] > 0
     assert (changed.stages["zero"].steps, there, again["resume"]) == (16, Path("there"), True)
+
+
+def test_a_run_that_goes_on_keeps_what_auto_was_when_it_began(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[Recipe] = []
+    monkeypatch.setattr("dunwu.commands.run.execute", lambda recipe, *_, **__: begun.append(recipe))
+    command = "run", recipe, "--set", "stages.zero.model.dtype=auto", "--out", tmp_path / "run"
+    monkeypatch.setattr(learning, "multiplies_bfloat16", lambda: True)
+    assert call(*command).exit_code == 0
+    made = begun[0].model_dump(mode="json", by_alias=True)
+    RunWriter.create(tmp_path / "run", recipe_text="", recipe_json=made, seed=7, versions={}).close()
+    monkeypatch.setattr(learning, "multiplies_bfloat16", lambda: False)  # another machine
+    assert call(*command, "--resume").exit_code == 0
+    assert [one.stages["zero"].model.dtype for one in begun] == ["bfloat16", "bfloat16"]
 
 
 @pytest.mark.parametrize(

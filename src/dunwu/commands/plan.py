@@ -38,12 +38,15 @@ def plan(recipe: str | Path | Mapping[str, Any], overrides: Mapping[str, Any] | 
     return plan_recipe(checked, Path("runs") / checked.name, file=file, overrides=overrides, generated=GLANCE)
 
 
-def open_recipe(recipe: str | Path | Mapping[str, Any], overrides: Sequence[str]) -> tuple[Path | None, Recipe]:
+def open_recipe(
+    recipe: str | Path | Mapping[str, Any], overrides: Sequence[str], begun: dict[str, Any] | None = None
+) -> tuple[Path | None, Recipe]:
     """Read a recipe from wherever it comes.
 
     Args:
         recipe: A TOML file, a recipe that comes with Dunwu, or the tables of one.
         overrides: ``PATH=VALUE``, as for ``--set``.
+        begun: The recipe of a run that is to go on with this one.
 
     Returns:
         Its file, None for tables, and the recipe with the overrides applied.
@@ -52,9 +55,9 @@ def open_recipe(recipe: str | Path | Mapping[str, Any], overrides: Sequence[str]
         UserError: The recipe cannot be read, or is not valid.
     """
     if isinstance(recipe, Mapping):
-        return None, validate_recipe(deepcopy(dict(recipe)), overrides)
+        return None, validate_recipe(deepcopy(dict(recipe)), overrides, begun=begun)
     file = find_recipe_file(str(recipe))
-    return file, load_recipe(file, overrides)
+    return file, load_recipe(file, overrides, begun)
 
 
 def plan_recipe(

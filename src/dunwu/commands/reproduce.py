@@ -51,10 +51,13 @@ def reproduce(
     if any(override.partition("=")[0].strip() == "seed" for override in overrides):
         raise UserError("the seeds are --seeds'", field="--set seed")
     folders = {seed: out / f"seed-{seed}" for seed in seeds}
-    recipes = {seed: load_recipe(file, [*overrides, f"seed={seed}"]) for seed in seeds}
-    begun = {seed for seed, folder in folders.items() if (folder / "manifest.json").exists()}
+    begun = {seed: RunReader(folder) for seed, folder in folders.items() if (folder / "manifest.json").exists()}
     if begun and not resume:
         raise UserError("holds a run already; go on with --resume", file=folders[min(begun)])
+    recipes = {
+        seed: load_recipe(file, [*overrides, f"seed={seed}"], begun[seed].recipe if seed in begun else None)
+        for seed in seeds
+    }
     seconds = list_seconds(planned)
     for number, (seed, folder) in enumerate(folders.items(), start=1):
         monitor = ConsoleProgress(advises=False)

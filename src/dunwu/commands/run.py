@@ -62,7 +62,9 @@ def run(
         monitor.show_activity("checking the recipe")
         with suggest_resume(Path(out) if resume and out is not None else None):
             file, checked = open_recipe(recipe, overrides)
-        folder = Path("runs") / checked.name if out is None else Path(out)
+            folder = Path("runs") / checked.name if out is None else Path(out)
+            if resume and (folder / "manifest.json").is_file():  # what auto stands for was settled when it began
+                file, checked = open_recipe(recipe, overrides, begun=RunReader(folder).recipe)
         planned = plan_recipe(checked, folder, file=file, overrides=overrides)
         with suggest_resume(folder if resume else None):
             refuse(planned)

@@ -28,23 +28,28 @@ from dunwu.config.shared_tasks import share_tasks
 from dunwu.errors import UserError, did_you_mean
 
 
-def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(path: Path, overrides: Sequence[str] = (), begun: Tree | None = None) -> Recipe:
     """Read a recipe, apply overrides, validate and check it.
 
     Args:
         path: the TOML file, or a run's recipe.json.
         overrides: ``stages.zero.rollout.group_size=8`` and the like, applied in order.
+        begun: The recipe of a run that is to go on with this one.
 
     Raises:
         UserError: the file cannot be read or is no TOML; a field is unknown, missing, of the wrong type, out of range,
             or does not fit the others. The line names the file (or the override) and the field.
     """
     tree, inherited = read_recipe_file(path)
-    return validate_recipe(tree, overrides, path, inherited)
+    return validate_recipe(tree, overrides, path, inherited, begun)
 
 
 def validate_recipe(
-    tree: Tree, overrides: Sequence[str] = (), path: Path | None = None, inherited: Collection[str] = ()
+    tree: Tree,
+    overrides: Sequence[str] = (),
+    path: Path | None = None,
+    inherited: Collection[str] = (),
+    begun: Tree | None = None,
 ) -> Recipe:
     """Validate and check a recipe's tables.
 
@@ -53,6 +58,7 @@ def validate_recipe(
         overrides: As for ``load_recipe``.
         path: The file that they come from, for errors.
         inherited: Shared tasks of a recipe that it extends.
+        begun: As for ``load_recipe``.
 
     Raises:
         UserError: as ``load_recipe``.
@@ -63,6 +69,7 @@ def validate_recipe(
         apply_override(tree, override)
         check_depth(tree, override.place)
     resolve_paths(tree, Path.cwd())
+    _keep_types(tree, begun or {})
     homes: dict[str, str] = {}
     if issues := [*_dates(tree), *share_tasks(tree, inherited, homes)]:
         raise _user_error(issues, path, parsed)
@@ -79,6 +86,15 @@ def validate_recipe(
 def dump_recipe(recipe: Recipe) -> str:
     """Write a recipe as JSON with every default; ``Recipe.model_validate_json`` reads it back equal."""
     return json.dumps(recipe.model_dump(mode="json", by_alias=True), indent=2, ensure_ascii=False) + "\n"
+
+
+def _keep_types(tree: Tree, begun: Tree) -> None:
+    """Have ``auto`` be the type that a run began with: another processor makes no other recipe."""
+    for name, stage in begun.get("stages", {}).items():
+        with suppress(AttributeError, KeyError, TypeError):  # of tables that are none, whoever validates them tells
+            model = tree["stages"][name]["model"]
+            if model["dtype"] == "auto":
+                model["dtype"] = stage["model"]["dtype"]
 
 
 def _write_json(tree: Tree, path: Path | None) -> str:
@@ -148,7 +164,7 @@ def _explain(error: ValidationError, tree: Tree) -> list[Issue]:
             message = f"unknown field{hint}"
         elif kind == "wrong_kind":
             message = item["msg"]
-        elif kind == "literal_error" and given in RENAMED_VALUES.get(place[-1], {}):
+        elif kind == "literal_error" and isinstance(given, str) and given in RENAMED_VALUES.get(place[-1], {}):
             message = f"{given} is now called {RENAMED_VALUES[place[-1]][given]}"
         elif kind == "too_short":
             message = f"needs at least {context['min_length']} {'entry' if context['min_length'] == 1 else 'entries'}"

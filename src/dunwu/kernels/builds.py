@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from functools import lru_cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from pathlib import Path
 
+from dunwu.kernels.sources import hash_sources, list_sources
 from dunwu.machine import read_cpu_flags
 
 SWITCH = "DUNWU_KERNELS"
@@ -21,12 +23,21 @@ INSTRUCTION_SETS = {
 """Build -> what the processor must have for it; the best first."""
 
 
-def list_builds() -> list[str]:
-    """List the builds that are here and that this processor can run, the best first; none where switched off."""
+@lru_cache(maxsize=1)
+def find_best_build() -> str:
+    """Name the best build that is here, up to date, and that this processor can run; empty: none, or switched off."""
     if os.environ.get(SWITCH) == "off":
-        return []
+        return ""
     flags = read_cpu_flags()
-    return [name for name, needed in INSTRUCTION_SETS.items() if needed <= flags and find_build(name)]
+    return next((name for name, needed in INSTRUCTION_SETS.items() if needed <= flags and is_current(name)), "")
+
+
+def is_current(name: str) -> bool:
+    """Whether a build is here and of the sources that lie here; where none do, it is as it was packed."""
+    path = find_build(name)
+    if path is None or not list_sources():
+        return path is not None
+    return hash_sources().encode() in path.read_bytes()  # to ask it would load it, and OpenMP before torch's
 
 
 def find_build(name: str) -> Path | None:
@@ -37,4 +48,4 @@ def find_build(name: str) -> Path | None:
 
 def multiplies_bfloat16() -> bool:
     """Tell whether products take less time in bfloat16 here than in float32."""
-    return BFLOAT16 in list_builds()
+    return find_best_build() == BFLOAT16

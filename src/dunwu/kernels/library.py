@@ -15,8 +15,7 @@ import numpy as np
 import torch  # first of all: torch's OpenMP is the one that the kernels shall share
 from torch import Tensor
 
-from dunwu.kernels.builds import INSTRUCTION_SETS, SWITCH, find_build, list_builds
-from dunwu.kernels.sources import hash_sources, list_sources
+from dunwu.kernels.builds import INSTRUCTION_SETS, SWITCH, find_best_build, find_build
 
 _LETTERS = {"p": ctypes.c_void_p, "i": ctypes.c_int, "l": ctypes.c_int64, "f": ctypes.c_float}
 SIGNATURES = {
@@ -44,34 +43,18 @@ SIGNATURES = {
 @lru_cache(maxsize=1)
 def load_kernels() -> ctypes.CDLL | None:
     """Load the kernels for this processor; None where they were not built, are out of date, or are switched off."""
-    path = find_build(name) if (name := name_kernels()) else None
+    path = find_build(find_best_build())
     return open_library(path) if path else None
-
-
-@lru_cache(maxsize=1)
-def name_kernels() -> str:
-    """Name the instruction set whose kernels ``load_kernels`` loads; empty where it loads none."""
-    return next(filter(is_current, list_builds()), "")
 
 
 def explain_absence() -> str:
     """Say in a line why no kernels are used; empty where they are, or were switched off."""
-    if name_kernels() or os.environ.get(SWITCH) == "off":
+    if find_best_build() or os.environ.get(SWITCH) == "off":
         return ""
     why = "were built from other sources" if any(map(find_build, INSTRUCTION_SETS)) else "are not built"
     return (
         f"the CPU's kernels {why}: torch does their work, and takes longer; installing with a C++ compiler builds them"
     )
-
-
-def is_current(name: str) -> bool:
-    """Whether an extension was built from the sources that lie here; where none do, it is as it was packed."""
-    path = find_build(name)
-    if path is None or not list_sources():
-        return path is not None
-    function = ctypes.CDLL(str(path)).dunwu_sources
-    function.restype = ctypes.c_char_p
-    return bool(function().decode() == hash_sources())
 
 
 def open_library(path: Path) -> ctypes.CDLL:

@@ -44,7 +44,7 @@ def check_pretrain(stage: PretrainStage, upstream: Upstream) -> Iterator[Issue]:
         text = f"{stage.sequence_length} is more than transformer.max_positions = {shape.max_positions}"
         yield Issue("sequence_length", text)
     if stage.model.dtype != "float32":
-        yield Issue("model.dtype", f"{stage.model.dtype}: a base is trained in float32")
+        yield Issue("model.dtype", "a base is trained in float32: say so, or leave it out")
     yield from check_optimizer(stage.optimizer, stage.steps)
     yield from check_weights(shape)
 

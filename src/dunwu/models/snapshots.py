@@ -30,8 +30,7 @@ from pydantic import BaseModel, Field
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from dunwu.kernels.builds import find_build
-from dunwu.kernels.library import name_kernels
+from dunwu.kernels.builds import find_best_build, find_build
 from dunwu.machine import Dtype
 from dunwu.models.cache_folder import find_cache
 from dunwu.models.fused_layers import can_fuse
@@ -80,7 +79,7 @@ def find_key(place: str, dtype: Dtype, longest: int) -> str | None:
         dtype: Of the weights in memory.
         longest: Tokens of the longest sequence that the engine is compared on.
     """
-    folder, kernels = Path(place), name_kernels()
+    folder, kernels = Path(place), find_best_build()
     if not kernels or not folder.is_dir():
         return None
     known = {

@@ -59,12 +59,12 @@ def _run_stages(recipe: Recipe, file: Path | None, run: RunWriter, stop: StopSig
         import_module("torch")
 
         from dunwu.execution.local import list_accelerators
-        from dunwu.kernels.library import name_kernels
+        from dunwu.kernels.builds import find_best_build
         from dunwu.pipeline.decontamination import decontaminate
         from dunwu.pipeline.inputs import convert_models, hash_inputs
 
         import_module("dunwu.pipeline.stages.rl_system")  # what nearly every stage imports
-    run.note("machine", describe_machine(list_accelerators(), kernels=name_kernels()))
+    run.note("machine", describe_machine(list_accelerators(), kernels=find_best_build()))
     if registered := list(_list_registered(recipe)):
         run.note(REGISTERED, registered)
 

@@ -84,6 +84,7 @@ def test_the_type_that_a_processor_multiplies_fast_is_settled_once(
     kept.write_text(dump_recipe(recipe), encoding="utf-8")
     monkeypatch.setattr(learning, "multiplies_bfloat16", lambda: not fast)  # on another machine
     assert load_recipe(kept) == recipe
+    assert load_recipe(write(), ["stages.zero.model.dtype=auto"], json.loads(dump_recipe(recipe))) == recipe
     (row,) = (text for label, text in list_stage_rows(make_plan(recipe).stages[1]) if label == "parameters")
     assert row.endswith(f" in {dtype}")
 
@@ -144,6 +145,13 @@ def test_the_dump_reads_back_equal_and_holds_every_default(write: Write) -> None
             "stages.zero.rollout.group_sise: unknown field; did you mean group_size?",
         ),
         (("[stages.zero.rollout]", "[stages.zero.rolout]"), "stages.zero.rolout: unknown field; did you mean rollout?"),
+        *(
+            (
+                (BEFORE, f"[stages.zero.model]\ndtype = {given}\n{BEFORE}"),
+                f"stages.zero.model.dtype: must be 'auto', 'float32' or 'bfloat16', not {given}",
+            )
+            for given in ('"float16"', '["auto"]')
+        ),
         (("seed = 7", "zebra = 7"), "zebra: unknown field"),
         (
             ('task = "gsm8k"', 'taks = "gsm8k"'),

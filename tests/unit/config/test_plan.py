@@ -14,8 +14,9 @@ from tests.unit.config.model_folders import QWEN2, save_model
 from dunwu.config.loader import load_recipe
 from dunwu.config.schema import HardwareSpec, PretrainStage
 from dunwu.kinds.rl import plan_rl
+from dunwu.machine import Dtype
 from dunwu.models.shape import PUBLISHED, find_shape, shape_from_config
-from dunwu.planning import GIB, make_plan
+from dunwu.planning import GIB, estimate, make_plan
 from dunwu.planning.estimate import DEVICES, find_device
 from dunwu.planning.sharing import PromptTokens
 from dunwu.planning.stage_plan import PlanContext
@@ -296,19 +297,42 @@ def test_held_out_questions_are_read_too(write: Write, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("weights", "train", "decode"),
+    ("weights", "dtype", "fast", "train", "decode"),
     [
-        (800_000, 68e9, 35e9),
-        (round(math.sqrt(1e6 * 135e6)), 109e9, 67.5e9),
-        (135_000_000, 150e9, 100e9),
-        (7_000_000_000, 150e9, 100e9),
+        (800_000, "float32", True, 68e9, 35e9),
+        (round(math.sqrt(1e6 * 135e6)), "float32", True, 109e9, 67.5e9),
+        (135_000_000, "float32", True, 150e9, 100e9),
+        (7_000_000_000, "float32", True, 150e9, 100e9),
+        (135_000_000, "bfloat16", True, 400e9, 290e9),
+        (135_000_000, "bfloat16", False, 150e9, 100e9),
     ],
 )
-def test_larger_products_run_faster_on_a_cpu(weights: int, train: float, decode: float) -> None:
+def test_larger_products_run_faster_on_a_cpu_and_so_do_those_in_bfloat16(
+    monkeypatch: pytest.MonkeyPatch, weights: int, dtype: Dtype, fast: bool, train: float, decode: float
+) -> None:
+    monkeypatch.setattr(estimate, "multiplies_bfloat16", lambda: fast)
     shape = replace(PUBLISHED["Qwen/Qwen2.5-0.5B"], active=weights)
-    device = find_device(HardwareSpec(), shape)
+    device = find_device(HardwareSpec(), shape, dtype)
     assert (device.train, device.decode) == pytest.approx((train, decode))
-    assert find_device(HardwareSpec(device="h100"), shape) == DEVICES["h100"]
+    assert find_device(HardwareSpec(device="h100"), shape, dtype) == DEVICES["h100"]
+
+
+def test_an_engine_takes_the_time_of_its_own_type(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(estimate, "multiplies_bfloat16", lambda: True)
+    corrected = "stages.zero.algorithm.importance_cap=2"
+
+    def hours(*fields: str) -> float:
+        recipe = load_recipe(write(), [corrected, *(f"stages.zero.{field}" for field in fields)])
+        found = make_plan(recipe).stages[1].device_hours
+        assert found is not None
+        return found
+
+    half, whole = hours("model.dtype=bfloat16"), hours()
+    mixed = hours("rollout.dtype=bfloat16"), hours("model.dtype=bfloat16", "rollout.dtype=float32")
+    assert half < min(mixed) < max(mixed) < whole
+    assert sum(mixed) == pytest.approx(half + whole)
 
 
 def test_reward_models_cost_where_they_weigh_something(write: Write, tmp_path: Path) -> None:

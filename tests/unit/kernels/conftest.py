@@ -12,7 +12,7 @@ from dunwu.machine import read_cpu_flags
 def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """One build, in the place of the best one."""
     path = builds.find_build(request.param)
-    if path is None or not library.is_current(request.param):
+    if path is None or not builds.is_current(request.param):
         pytest.skip("not built: no compiler was there, or the sources changed since")
     if missing := builds.INSTRUCTION_SETS[request.param] - read_cpu_flags():
         pytest.skip(f"this processor has no {', '.join(sorted(missing))}")

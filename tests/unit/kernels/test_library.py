@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,31 +17,37 @@ from dunwu.machine import read_cpu_flags
 
 
 @pytest.fixture(autouse=True)
-def forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(library, "name_kernels", library.name_kernels.__wrapped__)
+def forgotten() -> Iterator[None]:
+    builds.find_best_build.cache_clear()
+    yield
+    builds.find_best_build.cache_clear()
 
 
 def test_the_best_that_the_processor_has(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(builds, "find_build", Path)
-    monkeypatch.setattr(library, "is_current", lambda name: True)
+    monkeypatch.setattr(builds, "is_current", lambda name: True)
     for flags, name in (({"avx2", "fma", "avx512f"}, "avx2"), ({"avx2"}, "baseline"), (set(), "baseline")):
         monkeypatch.setattr(builds, "read_cpu_flags", lambda flags=flags: flags)
-        assert library.name_kernels() == name
+        builds.find_best_build.cache_clear()
+        assert builds.find_best_build() == name
 
 
-def test_bfloat16_is_fast_where_the_build_for_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(builds, "find_build", Path)
-    for flags, fast in ((builds.INSTRUCTION_SETS["avx512_bf16"], True), (builds.INSTRUCTION_SETS["avx512"], False)):
-        monkeypatch.setattr(builds, "read_cpu_flags", lambda flags=flags: flags)
-        assert builds.multiplies_bfloat16() == fast
-    monkeypatch.setattr(builds, "read_cpu_flags", lambda: builds.INSTRUCTION_SETS["avx512_bf16"])
-    monkeypatch.setenv(builds.SWITCH, "off")
-    assert not builds.multiplies_bfloat16()
+@pytest.mark.parametrize(
+    ("build", "current", "switch", "fast"),
+    [("avx512_bf16", True, "on", True), ("avx512", True, "on", False), ("avx512_bf16", False, "on", False),
+     ("avx512_bf16", True, "off", False)],
+)  # fmt: skip
+def test_bfloat16_is_fast_where_the_build_for_it_is_used(
+    monkeypatch: pytest.MonkeyPatch, build: str, current: bool, switch: str, fast: bool
+) -> None:
+    monkeypatch.setattr(builds, "is_current", lambda name: current)
+    monkeypatch.setattr(builds, "read_cpu_flags", lambda: builds.INSTRUCTION_SETS[build])
+    monkeypatch.setenv(builds.SWITCH, switch)
+    assert builds.multiplies_bfloat16() == fast
 
 
 def test_switched_off() -> None:
     run = subprocess.run(
-        [sys.executable, "-c", "from dunwu.kernels.library import *; print([name_kernels(), explain_absence()])"],
+        [sys.executable, "-c", "from dunwu.kernels.library import *; print([find_best_build(), explain_absence()])"],
         env=os.environ | {builds.SWITCH: "off"},
         capture_output=True,
         text=True,
@@ -52,15 +59,15 @@ def test_switched_off() -> None:
 def test_not_built(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(builds, "find_build", lambda name: None)
     monkeypatch.setattr(library, "find_build", lambda name: None)
-    assert library.name_kernels() == ""
+    assert builds.find_best_build() == ""
     assert "not built" in library.explain_absence()
 
 
 def test_built_from_other_sources(monkeypatch: pytest.MonkeyPatch) -> None:
-    if not any(map(library.is_current, builds.INSTRUCTION_SETS)):
+    if not any(map(builds.is_current, builds.INSTRUCTION_SETS)):
         pytest.skip("no kernels are built here")
-    monkeypatch.setattr(library, "hash_sources", lambda: "other")
-    assert library.name_kernels() == ""
+    monkeypatch.setattr(builds, "hash_sources", lambda: "other")
+    assert builds.find_best_build() == ""
     assert "other sources" in library.explain_absence()
 
 
@@ -97,7 +104,7 @@ opened = library.open_library(library.Path({str(watched)!r}))
 library.load_kernels = operations.load_kernels = lambda: opened
 builds.INSTRUCTION_SETS.clear()
 builds.INSTRUCTION_SETS["watched"] = set()
-builds.find_build, library.is_current = (lambda name: library.Path({str(watched)!r})), (lambda name: True)
+builds.find_build, builds.is_current = (lambda name: library.Path({str(watched)!r})), (lambda name: True)
 tests = {str(Path(__file__).with_name("test_operations.py"))!r}
 sys.exit(pytest.main(["-q", "-x", "-s", "-p", "no:cacheprovider", tests]))
 """

@@ -218,7 +218,7 @@ def test_old_ones_are_forgotten(folder: Path, cache: Path, monkeypatch: pytest.M
 
 
 def test_no_kernels_no_snapshot(folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshots, "name_kernels", lambda: "")
+    monkeypatch.setattr(snapshots, "find_best_build", lambda: "")
     open_reader(folder)
     assert not cache.exists()
 

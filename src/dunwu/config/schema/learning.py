@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, get_args
 
 from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from dunwu.config.references import Names
 from dunwu.config.schema.base import Count, LearningRate, Positive, Share, Strict, Tokens, Weighting
@@ -152,22 +153,22 @@ class UpdateSpec(PassSpec):
 
 
 def _settle_dtype(dtype: object) -> object:
-    """``auto`` is settled when the recipe is read, so that a run keeps its type wherever it goes on."""
-    if dtype != "auto":
-        return dtype
-    return "bfloat16" if multiplies_bfloat16() else "float32"
+    """Replace ``auto`` when a recipe is read, so that a run keeps its type wherever it goes on."""
+    if dtype == "auto":
+        return "bfloat16" if multiplies_bfloat16() else "float32"
+    if dtype not in get_args(Dtype):
+        raise PydanticCustomError("dtype", "must be 'auto', 'float32' or 'bfloat16'")
+    return dtype
 
 
 class ModelSpec(Strict):
     """How weights are held."""
 
-    dtype: Annotated[
-        Dtype, BeforeValidator(_settle_dtype, json_schema_input_type=Literal["auto", "float32", "bfloat16"])
-    ] = "float32"
+    dtype: Annotated[Dtype, BeforeValidator(_settle_dtype, json_schema_input_type=Literal["auto", Dtype])] = "float32"
     """Type of the weights in memory; ``auto``: bfloat16 where the CPU's kernels multiply it faster (AVX-512 BF16), else
-    float32. With bfloat16 the optimizer keeps float32 copies, and gradients are summed in float32; on a CPU with
-    kernels only the factors of products are rounded. The copies begin anywhere in what rounds to the weights, so that
-    weights follow small updates from the first."""
+    float32, also beside a GPU: there name the type. With bfloat16 the optimizer keeps float32 copies, and gradients are
+    summed in float32; on a CPU with kernels only the factors of products are rounded. The copies begin anywhere in what
+    rounds to the weights, so that weights follow small updates from the first."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where the stage runs; ``auto`` takes CUDA where there is a device."""
     threads: Annotated[int, Field(ge=0, le=1024)] = 0

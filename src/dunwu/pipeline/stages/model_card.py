@@ -41,7 +41,8 @@ def complete_model(stage: StageSpec, context: StageContext, save: Save) -> Save:
 def write_card(stage: StageSpec, context: StageContext) -> str:
     """Write a model card: what it is, how to ask it, data, scores, limits and the recipe.
 
-    No path and no time stands in it: the same recipe and seed write the same card anywhere.
+    No path and no time stands in it: the same recipe and seed write the same card anywhere, but for the type of the
+    weights where ``model.dtype`` is auto.
     """
     lines = [
         *("---", "library_name: transformers", "tags: [dunwu]", "---", f"# {context.recipe} / {context.name}", ""),
