@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import platform
 import re
@@ -89,6 +90,13 @@ def keep_freed_memory() -> None:
     # Older ones refuse more than 32 MiB. The other setting alone would end what they adapt by themselves.
     if library.mallopt(M_MMAP_THRESHOLD, GIB):
         library.mallopt(M_TRIM_THRESHOLD, 2 * GIB - 1)  # an int: the most that it takes
+
+
+def give_memory_back() -> None:
+    """Have GNU's allocator give the system what it keeps and nobody uses; other allocators are left as they are."""
+    gc.collect()  # models hold themselves in circles
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def usable_cores() -> int:

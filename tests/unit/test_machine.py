@@ -24,6 +24,20 @@ for _ in range(8):
 print(getrusage(RUSAGE_SELF).ru_minflt - before)
 """
 """Writes blocks of 64 MiB one after the other, and prints how many pages the system gave for all but the first."""
+GIVE_BACK = """
+import re
+from dunwu.machine import STATUS, give_memory_back, prepare_for_torch
+def held():
+    return int(re.search(r"VmRSS:\\s*(\\d+) kB", STATUS.read_text())[1]) // 2**10
+prepare_for_torch()
+before = held()
+blocks = [b"x" * (64 * 2**20) for _ in range(8)]
+del blocks
+kept = held() - before
+give_memory_back()
+print(kept, held() - before)
+"""
+"""Prints how many MiB more the process holds when 512 were freed, and when they were given back."""
 LARGE_PAGES = 8 * 32
 """The fewest that so many blocks have: pages of 2 MiB."""
 
@@ -50,3 +64,10 @@ def test_freed_memory_is_kept_unless_the_user_says_otherwise(given: dict[str, st
         pytest.skip("an older GNU allocator refuses blocks so large")
     plain = {name: value for name, value in os.environ.items() if name not in ALLOCATOR_SETTINGS}
     assert (int(run_python(COUNT_FAULTS, plain | given)) < LARGE_PAGES // 2) == kept
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another allocator than GNU's is left as it is")
+def test_what_is_kept_is_given_back_when_asked() -> None:
+    plain = {name: value for name, value in os.environ.items() if name not in ALLOCATOR_SETTINGS}
+    _, left = map(int, run_python(GIVE_BACK, plain).split())
+    assert left < 64

@@ -14,7 +14,7 @@ from dunwu.config.schema import DataSpec, Recipe
 from dunwu.config.stage_kind import Makes, kind_of
 from dunwu.errors import UserError
 from dunwu.execution.executor import open_executor
-from dunwu.machine import describe_machine
+from dunwu.machine import describe_machine, give_memory_back
 from dunwu.monitoring.progress import Progress
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.interrupts import StopSignal
@@ -114,6 +114,7 @@ def _run_stages(recipe: Recipe, file: Path | None, run: RunWriter, stop: StopSig
             kind_of(stage).run(stage, context)
             _check_result(run, name, kind_of(stage).makes)
         progress.end_stage(name)
+        give_memory_back()  # the next stage may need less
 
 
 def _check_result(run: RunWriter, name: str, makes: Makes) -> None:
