@@ -7,11 +7,13 @@ r"""Dunwu (顿悟): grow reasoning in language models the way DeepSeek-R1 did.
     dunwu.train("nano-base", problems, reward=mine)       your own callables, without a recipe
 
 Importing this package imports nothing heavy: each name is imported when it is first used. Threads of torch sleep where
-they wait long, if torch is imported after that and ``OMP_WAIT_POLICY`` says nothing else; and freed memory is kept.
+they wait long, if torch is imported after this package and ``OMP_WAIT_POLICY`` says nothing else; freed memory is kept.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from dunwu.machine import keep_freed_memory, let_waiting_threads_sleep
 
 if TYPE_CHECKING:
     from dunwu import register
@@ -39,6 +41,8 @@ _HOMES = {
     "__version__": "dunwu.version",
 }
 """Where each public name is defined."""
+
+let_waiting_threads_sleep()  # torch reads it when it is loaded, and who imports dunwu may import torch next
 
 __all__ = [
     "Completion",
@@ -70,7 +74,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'dunwu' has no attribute {name!r}")
-    import_module("dunwu.machine").prepare_for_torch()  # before what comes now imports torch
+    keep_freed_memory()
     module = import_module(_HOMES[name])
     value = module if name == "register" else getattr(module, name)
     globals()[name] = value

@@ -16,6 +16,8 @@ from typing import Literal, TypedDict
 GIB = 2**30
 Dtype = Literal["float32", "bfloat16"]
 """The types that weights can have."""
+AskedDtype = Literal["auto", Dtype]
+"""What may be asked for; ``auto``: what the processor multiplies faster."""
 CONTROL_GROUPS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 """Where Linux says how much memory a container may use, versions 2 and 1."""
 

@@ -22,10 +22,12 @@ class Memory:
     """Bytes over all devices, all that may lie there at the same time: an engine keeps its cache between rollouts.
 
     Attributes:
+        comparison: What a model is compared with when it is opened.
         process: Python and its libraries, on a CPU.
     """
 
     weights: int
+    comparison: int = 0
     gradients: int = 0
     optimizer: int = 0
     reference: int = 0
@@ -176,16 +178,16 @@ def estimate_eval_memory(
     """
     size = BYTES[stage.model.dtype]
     weights = shape.parameters * size
-    context, on_cpu = stage.prompt.max_tokens + stage.max_new_tokens, hardware.device == "cpu"
+    rows, on_cpu = min(stage.max_sequences, stage.completions), hardware.device == "cpu"
     # In bfloat16 the fused layers are compared with a copy in float32 when the model is opened.
     copied = shape.parameters * BYTES["float32"] if on_cpu and stage.model.dtype == "bfloat16" else 0
     return Memory(
         weights=weights,
-        reference=copied,
+        comparison=copied,
         reward_models=sum(judge.parameters for judge in judges) * size,
         engine=_engine(shape, size, hardware) * engines,
-        kv_cache=stage.max_sequences * context * shape.kv_values * (BYTES["float32"] if on_cpu else size),
-        logits=stage.max_sequences * shape.vocabulary * 4,
+        kv_cache=rows * stage.longest_sequence * shape.kv_values * (BYTES["float32"] if on_cpu else size),
+        logits=rows * shape.vocabulary * 4,
         process=PROCESS if on_cpu else 0,
     )
 

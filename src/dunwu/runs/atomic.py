@@ -55,6 +55,7 @@ def atomic_directory(path: Path, write: Callable[[Path], None]) -> None:
     with _remove_on_failure(temporary), translate_errors(path):
         os.mkdir(temporary)
         write(temporary)
+        _share(temporary)
         fsync_tree(temporary)
         if path.exists():
             os.rename(path, former)
@@ -67,6 +68,14 @@ def atomic_directory(path: Path, write: Callable[[Path], None]) -> None:
         fsync(path.parent)
         if former.exists():
             shutil.rmtree(former)
+
+
+def _share(folder: Path) -> None:
+    """Let read a folder's files who may read the folder: safetensors 0.8.0 makes its own for their owner alone."""
+    rights = folder.stat().st_mode & 0o666
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            path.chmod(path.stat().st_mode | rights)
 
 
 def atomic_remove(path: Path) -> None:

@@ -222,9 +222,9 @@ class RunWriter(RunReader):
                     again = f" remove {folder} to make that stage again," if folder else ""
                     grew = "the run was prolonged, and " if rest[-1:] == ["steps"] else ""
                     raise UserError(
-                        f"changed from {before!r} to {after!r} since the run began ({grew}only `steps` may grow): "
-                        f"`{format_resume_command(self.directory)}` goes on as it is; or put it back,{again} or name "
-                        "another --out",
+                        f"changed from {before!r:.200} to {after!r:.200} since the run began "
+                        f"({grew}only `steps` may grow): `{format_resume_command(self.directory)}` goes on as it is; "
+                        f"or put it back,{again} or name another --out",
                         file=self.directory / "recipe.json",
                         field=field,
                     )

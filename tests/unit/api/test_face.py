@@ -50,7 +50,7 @@ class Finder(importlib.abc.MetaPathFinder):
             sys.exit()
 sys.meta_path.insert(0, Finder())
 import dunwu
-dunwu.open_loop
+import torch
 """
     assert run_python(code, **given) == waiting
 

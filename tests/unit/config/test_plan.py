@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.unit.config.model_folders import QWEN2, save_model
 
-from dunwu.config.loader import load_recipe
+from dunwu.config.loader import load_recipe, validate_recipe
 from dunwu.config.schema import HardwareSpec, PretrainStage
 from dunwu.kinds.rl import plan_rl
 from dunwu.machine import Dtype
@@ -172,6 +172,7 @@ def test_memory_by_hand(write: Write, tmp_path: Path) -> None:
             "weights": weights / GIB,
             "gradients": 494_032_768 * 4 / GIB,
             "optimizer": 494_032_768 * 12 / GIB,
+            "comparison": 0,
             "reference": weights / GIB,
             "critic": 0,
             "reward_models": 0,
@@ -363,6 +364,7 @@ def test_pretraining_by_hand(write: Write) -> None:
             "weights": base.parameters * 4 / GIB,
             "gradients": base.parameters * 4 / GIB,
             "optimizer": base.parameters * 8 / GIB,
+            "comparison": 0,
             "reference": 0,
             "critic": 0,
             "reward_models": 0,
@@ -375,6 +377,19 @@ def test_pretraining_by_hand(write: Write) -> None:
     )
     flops = 2 * base.parameters + 4 * 4 * 128 * 512 / 2
     assert base.device_hours == pytest.approx(3 * 100_000 * flops / 68e9 / 3600)
+
+
+@pytest.mark.parametrize(("samples", "rows"), [(2, 6), (200, 256)])
+def test_an_evaluation_decodes_as_many_answers_as_there_are(samples: int, rows: int) -> None:
+    answers = {"max_sequences": 256, "max_new_tokens": 36, "prompt": {"max_tokens": 64}, "model": {"dtype": "bfloat16"}}
+    chosen = {"name": "held-out", "problems": 3, "samples": samples, "task": {"task": "countdown"}}
+    stage = {"kind": "eval", "models": ["nano-base"], "sets": [chosen], **answers}
+    planned = make_plan(validate_recipe({"name": "small", "stages": {"table": stage}})).stages[0]
+    assert planned.memory is not None
+    assert planned.shape is not None
+    assert planned.memory.kv_cache == rows * (64 + 36) * planned.shape.kv_values * 4
+    assert planned.memory.logits == rows * planned.shape.vocabulary * 4
+    assert planned.memory.comparison == planned.shape.parameters * 4
 
 
 def test_an_unknown_model_has_no_estimates_and_says_so(

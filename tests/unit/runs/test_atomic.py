@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from dunwu.errors import Fault
 from dunwu.runs import atomic
@@ -184,3 +186,15 @@ def test_the_first_refusal_is_told_where_cleaning_up_is_refused_too(
     monkeypatch.setattr(Path, "unlink", refuse_otherwise)
     with pytest.raises(Fault, match=r"/a: cannot be written: Read-only file system"):
         atomic.atomic_write(tmp_path / "a", b"two")
+
+
+def test_who_may_read_a_folder_may_read_its_files(tmp_path: Path) -> None:
+    def write(folder: Path) -> None:
+        save_file({"weight": torch.zeros(2)}, folder / "model.safetensors")
+
+    former = os.umask(0o027)
+    try:
+        atomic.atomic_directory(tmp_path / "d", write)
+    finally:
+        os.umask(former)
+    assert (tmp_path / "d" / "model.safetensors").stat().st_mode & 0o777 == 0o640

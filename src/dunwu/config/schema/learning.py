@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from dunwu.config.references import Names
 from dunwu.config.schema.base import Count, LearningRate, Positive, Share, Strict, Tokens, Weighting
 from dunwu.kernels.builds import multiplies_bfloat16
-from dunwu.machine import Dtype
+from dunwu.machine import AskedDtype, Dtype
 from dunwu.registry import advantages, engines, losses
 
 LOSS: Final = ("logprobs_BT", "old_logprobs_BT", "mask_BT", "advantages_BT", "clip")
@@ -164,7 +164,7 @@ def _settle_dtype(dtype: object) -> object:
 class ModelSpec(Strict):
     """How weights are held."""
 
-    dtype: Annotated[Dtype, BeforeValidator(_settle_dtype, json_schema_input_type=Literal["auto", Dtype])] = "float32"
+    dtype: Annotated[Dtype, BeforeValidator(_settle_dtype, json_schema_input_type=AskedDtype)] = "float32"
     """Type of the weights in memory; ``auto``: bfloat16 where the CPU's kernels multiply it faster (AVX-512 BF16), else
     float32, also beside a GPU: there name the type. With bfloat16 the optimizer keeps float32 copies, and gradients are
     summed in float32; on a CPU with kernels only the factors of products are rounded. The copies begin anywhere in what

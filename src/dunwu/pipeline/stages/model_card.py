@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dunwu.analysis.labels import describe_quantity, format_interval, format_number, is_breakdown
-from dunwu.config.schema import DataStage, RewardModelStage, RewardSpec, RLStage, StageSpec, display_names
+from dunwu.config.schema import AdapterSpec, DataStage, RewardModelStage, RewardSpec, RLStage, StageSpec, display_names
 from dunwu.config.stage_kind import kind_of
 from dunwu.config.toml import write_toml
 from dunwu.models.export import CARD, write_chat_template, write_generation_config
@@ -47,6 +47,7 @@ def write_card(stage: StageSpec, context: StageContext) -> str:
     lines = [
         *("---", "library_name: transformers", "tags: [dunwu]", "---", f"# {context.recipe} / {context.name}", ""),
         f"{_made(stage)}, made with Dunwu {__version__} by the recipe below with seed {context.seed}.",
+        f"Its weights were in {stage.model.dtype}.",
         *("", "## How to ask it", ""),
         *_asking(stage),
         *("", "## Data", ""),
@@ -64,14 +65,17 @@ def write_card(stage: StageSpec, context: StageContext) -> str:
 
 def describe_weights(stage: RLStage | DataStage) -> str:
     """Describe which weights learn and their type, to follow what learns; empty for all of them in float32."""
-    learnt = "" if stage.adapter is None else f" with LoRA of rank {stage.adapter.rank}"
-    return learnt + ("" if stage.model.dtype == "float32" else f" in {stage.model.dtype}")
+    return _describe_adapter(stage.adapter) + ("" if stage.model.dtype == "float32" else f" in {stage.model.dtype}")
+
+
+def _describe_adapter(adapter: AdapterSpec | None) -> str:
+    return "" if adapter is None else f" with LoRA of rank {adapter.rank}"
 
 
 def _made(stage: StageSpec) -> str:
     sources = [model.source for model in stage.inputs.models[:1]]
-    weights = describe_weights(stage) if isinstance(stage, RLStage | DataStage) else ""
-    return kind_of(stage).result.format(*display_names(sources)) + weights
+    adapter = _describe_adapter(stage.adapter) if isinstance(stage, RLStage | DataStage) else ""
+    return kind_of(stage).result.format(*display_names(sources)) + adapter
 
 
 def _asking(stage: StageSpec) -> Iterator[str]:
