@@ -106,7 +106,7 @@ def test_a_model_is_loaded_once(asks_first: bool, monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_type_that_no_model_has_is_refused() -> None:
-    with pytest.raises(UserError, match=r"^dtype: 'int8': input should be 'float32' or 'bfloat16'"):
+    with pytest.raises(UserError, match=r"^dtype: 'int8': must be 'auto', 'float32' or 'bfloat16'"):
         dunwu.load("nano-base", dtype="int8")  # type: ignore[arg-type]
 
 
