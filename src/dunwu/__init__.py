@@ -42,7 +42,7 @@ _HOMES = {
 }
 """Where each public name is defined."""
 
-let_waiting_threads_sleep()  # torch reads it when it is loaded, and who imports dunwu may import torch next
+let_waiting_threads_sleep()  # torch reads it when it is loaded, be it by us, by the user or by a process begun here
 
 __all__ = [
     "Completion",

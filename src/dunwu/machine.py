@@ -62,12 +62,6 @@ def describe_machine(accelerators: Sequence[str], kernels: str) -> MachineRecord
     )
 
 
-def prepare_for_torch() -> None:
-    """Set what torch's speed on a CPU goes by in this process; call it before torch is loaded."""
-    let_waiting_threads_sleep()
-    keep_freed_memory()
-
-
 def let_waiting_threads_sleep() -> None:
     """Have threads sleep that wait long for each other, unless the user has set this otherwise.
 

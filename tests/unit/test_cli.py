@@ -142,27 +142,6 @@ def test_an_interrupted_run_says_how_to_go_on(recipe: Path, monkeypatch: pytest.
     assert result.stderr == f"asked to stop; saved; resume with: {command}\n"
 
 
-@pytest.mark.parametrize(("given", "waiting"), [
-    ({}, ("PASSIVE", "1000")),
-    ({"OMP_WAIT_POLICY": "ACTIVE"}, ("ACTIVE", None)),
-    ({"OMP_WAIT_POLICY": "PASSIVE"}, ("PASSIVE", None)),
-    ({"GOMP_SPINCOUNT": "7"}, ("PASSIVE", "7")),
-])  # fmt: skip
-def test_waiting_threads_sleep_unless_the_user_says_otherwise(
-    recipe: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, str], waiting: tuple[str, str | None]
-) -> None:
-    names = "OMP_WAIT_POLICY", "GOMP_SPINCOUNT"
-    for name in names:
-        monkeypatch.setenv(name, "undone at the end")
-        monkeypatch.delenv(name)
-    for name, value in given.items():
-        monkeypatch.setenv(name, value)
-    seen: list[tuple[str | None, ...]] = []
-    monkeypatch.setattr("dunwu.commands.run.execute", lambda *_, **__: seen.append(tuple(map(os.getenv, names))))
-    assert call("run", recipe).exit_code == 0
-    assert seen == [waiting]
-
-
 def test_plan_prints_one_json_object(recipe: Path) -> None:
     result = call("plan", recipe, "--json")
     assert (result.exit_code, result.stderr) == (0, "")

@@ -12,7 +12,7 @@ from dunwu.cli.application import MOST_SAMPLES, AsJson, Overrides, RecipeName, m
 from dunwu.cli.exits import WRONG_INPUT
 from dunwu.cli.printing import print_json, print_plan, show_activity
 from dunwu.errors import Interrupted, UserError
-from dunwu.machine import prepare_for_torch
+from dunwu.machine import keep_freed_memory
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,7 +42,7 @@ def run(
     ] = None,
 ) -> None:
     """Run a recipe: one stage or the whole pipeline."""
-    prepare_for_torch()
+    keep_freed_memory()
     from dunwu.commands.run import run as run_recipe
 
     run_recipe(recipe, overrides=overrides or (), out=out, resume=resume, log=log.value, track=track or ())
@@ -122,7 +122,7 @@ def evaluate(
 
     The measures are pass@1, pass@k and cons@k.
     """
-    prepare_for_torch()
+    keep_freed_memory()
     from rich.console import Console
 
     from dunwu.monitoring.console import ConsoleProgress
@@ -164,7 +164,7 @@ def reproduce(
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the runs that are there.")] = False,
 ) -> None:
     """Run a recipe under several seeds, with intervals."""
-    prepare_for_torch()
+    keep_freed_memory()
     from dunwu.commands.reproduce import reproduce as run_seeds
     from dunwu.config.packaged import find_recipe_file
 

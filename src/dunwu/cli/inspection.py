@@ -13,7 +13,7 @@ import typer
 from dunwu.cli.application import MOST_SAMPLES, AsJson, main, parse_folder
 from dunwu.cli.printing import format_bench, format_sandbox, print_json, print_rows, show_activity
 from dunwu.errors import Fault, UserError
-from dunwu.machine import Dtype, let_waiting_threads_sleep, prepare_for_torch
+from dunwu.machine import Dtype, keep_freed_memory
 
 sandbox = typer.Typer(help="Where a model's programs run.", no_args_is_help=True)
 main.add_typer(sandbox, name="sandbox")
@@ -136,7 +136,7 @@ def ablate(
 
     Chains are cut before their first word of reflection, continued without and with it, and compared.
     """
-    prepare_for_torch()
+    keep_freed_memory()
     from rich.console import Console
 
     from dunwu.analysis.aha_sentences import tabulate_effect
@@ -186,7 +186,6 @@ def bench(
     as_json: AsJson = False,
 ) -> None:
     """Measure a part beside its peers, in the same run."""
-    let_waiting_threads_sleep()  # of all sides: their processes inherit it
     from importlib import import_module
 
     if data and name is not Bench.verify:

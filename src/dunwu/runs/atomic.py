@@ -71,7 +71,7 @@ def atomic_directory(path: Path, write: Callable[[Path], None]) -> None:
 
 
 def _share(folder: Path) -> None:
-    """Let read a folder's files who may read the folder: safetensors 0.8.0 makes its own for their owner alone."""
+    """Let whoever may read a folder read its files: safetensors 0.8.0 makes its own for their owner alone."""
     rights = folder.stat().st_mode & 0o666
     for path in folder.rglob("*"):
         if path.is_file() and not path.is_symlink():

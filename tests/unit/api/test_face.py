@@ -39,6 +39,7 @@ def test_importing_loads_nothing_heavy() -> None:
 
 @pytest.mark.parametrize(("given", "waiting"), [
     ({}, "PASSIVE 1000"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE None"),
+    ({"OMP_WAIT_POLICY": "PASSIVE"}, "PASSIVE None"), ({"GOMP_SPINCOUNT": "7"}, "PASSIVE 7"),
 ])  # fmt: skip
 def test_waiting_threads_sleep_before_torch_is_loaded(given: dict[str, str], waiting: str) -> None:
     code = """
