@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Float64, Int32, Int64
+from jaxtyping import Bool, Float32, Float64, Int32, Int64
 from torch import Tensor
 
 from dunwu.kernels.library import call_kernel, count_threads
@@ -163,7 +163,11 @@ def rotate_backward(
 
 
 def attend(
-    heads_NC: Float32[Tensor, "N A+K*D"], qkv_NC: Float32[Tensor, "N A+2K*D"], tree: Tree, heads: Heads
+    heads_NC: Float32[Tensor, "N A+K*D"],
+    qkv_NC: Float32[Tensor, "N A+2K*D"],
+    tree: Tree,
+    heads: Heads,
+    wanted_N: Bool[np.ndarray, " N"] | None = None,
 ) -> tuple[Float32[Tensor, "N A*D"], Float32[Tensor, "N A"]]:
     """Compute softmax(scale x queries keys^T) values of each token over its own path, itself included.
 
@@ -172,6 +176,7 @@ def attend(
         qkv_NC: where the values stand, behind queries and keys.
         tree: who is on whose path.
         heads: how the rows are cut.
+        wanted_N: the tokens whose result is wanted, and of which alone it is sure to be there; None: all.
 
     Returns:
         The result, and log of the sum of exp(scores), which the backward needs.
@@ -179,6 +184,9 @@ def attend(
     tokens = len(qkv_NC)
     out, lse_NA = qkv_NC.new_empty(tokens, heads.queries * heads.width), qkv_NC.new_empty(tokens, heads.queries)
     blocks = tree.cut(heads.queries // heads.keys)
+    if wanted_N is not None:
+        before = np.append(0, np.cumsum(wanted_N))
+        blocks = blocks[before[blocks[:, 2]] > before[blocks[:, 1]]]
     call_kernel("dunwu_attend", *_attention(heads_NC, qkv_NC, tree, blocks, heads), out, lse_NA)
     return out, lse_NA
 

@@ -30,7 +30,7 @@ from dunwu.models.logprobs import compute_token_logprobs
 from dunwu.models.scalar_head import score_sequences
 from dunwu.rollout.builtin.cache import KVCache
 from dunwu.rollout.builtin.decoder import Decoder, make_decoder
-from dunwu.rollout.builtin.fused import KernelDecoder
+from dunwu.rollout.builtin.kernel_decoder import KernelDecoder
 from dunwu.rollout.builtin.module_decoder import ModuleDecoder
 from dunwu.training.optimizers import Optimizer
 
@@ -309,7 +309,7 @@ def test_decoding(family: str) -> None:
         with torch.inference_mode():
             logits, layers = decoder.prefill(tokens[:, :7], lengths - 1)
             cache, positions, seen = KVCache(5), lengths.clone(), [logits]
-            cache.reserve(16, 16)
+            cache.reserve(16, 16, 5)
             cache.insert(0, layers, torch.arange(5))
             for column in range(7, 12):
                 span = int(positions.max()) + 1

@@ -11,7 +11,7 @@ from tests.groups import generate_groups
 
 from dunwu.models.policy import Policy
 from dunwu.rollout.builtin.engine import TorchEngine
-from dunwu.rollout.builtin.stop_strings import StopStrings, decode
+from dunwu.rollout.builtin.stop_strings import StopStrings, cut, decode
 from dunwu.types import Completion, Sampling
 
 from .conftest import MakePolicy, requests_of
@@ -23,7 +23,7 @@ def stop_at(tokenizer: Any, text: str, stop: tuple[str, ...]) -> str | None:
     token_ids = np.array(tokenizer.encode(text), dtype=np.int32)
     for end in range(1, len(token_ids) + 1):
         if strings.candidates[token_ids[end - 1]] and strings.hit(token_ids[:end]):
-            return strings.cut(decode(tokenizer, token_ids[:end].tolist()))
+            return cut(decode(tokenizer, token_ids[:end].tolist()), stop)
     return None
 
 

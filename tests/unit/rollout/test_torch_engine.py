@@ -87,7 +87,7 @@ def test_the_fused_decoder_equals_the_models_own_forward(make_policy: MakePolicy
     def run(decoder: Decoder) -> torch.Tensor:
         cache = KVCache(6)
         logits, layers = decoder.prefill(prompts, last)
-        cache.reserve(16, 16)
+        cache.reserve(16, 16, 6)
         cache.insert(0, layers, origin)
         collected = [logits]
         for t in range(5):
@@ -233,10 +233,10 @@ def test_out_of_memory_halves_the_rows_and_repeats_the_samples(
     expected = by_seed(TorchEngine(make_policy("qwen2"), max_sequences=24), requests, sampling)
     engine = TorchEngine(make_policy("qwen2"), max_sequences=24)
     short = ShortOfMemory(FusedDecoder(LlamaParts.of_model(make_policy("qwen2").model)), most=7)
-    monkeypatch.setattr(engine, "_decoder", short)
+    monkeypatch.setattr(engine._batch, "decoder", short)
     assert_same(expected, by_seed(engine, requests, sampling))
     assert (engine.max_sequences, short.refused) == (6, 2)
-    monkeypatch.setattr(engine, "_decoder", ShortOfMemory(short, most=0))
+    monkeypatch.setattr(engine._batch, "decoder", ShortOfMemory(short, most=0))
     with pytest.raises(torch.OutOfMemoryError):
         by_seed(engine, requests, sampling)
 

@@ -59,7 +59,7 @@ def test_an_error_in_a_thread_ends_all_and_is_raised(make_policy: MakePolicy, mo
     def broken(*_: object) -> None:
         raise ZeroDivisionError("in the second thread")
 
-    monkeypatch.setattr(engine._engines[1], "_advance", broken)
+    monkeypatch.setattr(engine._engines[1]._batch, "step", broken)
     with pytest.raises(ZeroDivisionError, match="second thread"):
         list(engine.generate(requests_of(LENGTHS, 2), Sampling(max_new_tokens=400)))
 

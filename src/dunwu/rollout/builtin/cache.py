@@ -7,6 +7,7 @@ live are always 0..B-1: a row that ends is overwritten by the last one, so that 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float, Int32, Int64
@@ -16,33 +17,57 @@ KeysValues = tuple[Float[Tensor, "N K P D"], Float[Tensor, "N K P D"]]
 """One layer's keys and values of N prompts."""
 
 
+@dataclass(frozen=True, slots=True)
+class KnownPrefix:
+    """The first tokens of a prompt, of which every layer's keys and values are known: f32[K, P, D] each."""
+
+    length: int
+    layers: Sequence[tuple[Float[Tensor, "K P D"], Float[Tensor, "K P D"]]]
+
+
 class KVCache:
-    """Storage of S rows that grows along T by doubling; shapes are learnt from the first prompt.
+    """Storage that grows by doubling, along rows and positions; shapes are learnt from the first prompt.
 
     Args:
         rows: S, the most sequences that can decode at once.
+        room: positions of all rows together, at most; None for any number.
     """
 
-    def __init__(self, rows: int) -> None:
-        self.rows = rows
+    def __init__(self, rows: int, room: int | None = None) -> None:
+        self.rows, self.room = rows, room
         self.length = 0
+        self._held = 0
         self.shared: Int32[Tensor, "B 2"] = torch.zeros(rows, 2, dtype=torch.int32)
         """Of each row another that holds the same first positions, and how many: read once, they are near for the next
         row."""
         self._layers: list[KeysValues] = []
 
-    def reserve(self, length: int, limit: int) -> bool:
-        """Make room for ``length`` positions; at least double it, up to ``limit``.
+    def reserve(self, length: int, limit: int, rows: int) -> bool:
+        """Make room for ``length`` positions of ``rows`` rows; at least double what is too small.
+
+        Args:
+            length: positions.
+            limit: the most positions that doubling may come to.
+            rows: how many of the first rows are used, or will be.
 
         Returns:
             Whether the storage moved.
         """
-        if length <= self.length:
+        if length <= self.length and rows <= self._held:
             return False
-        self.length = max(length, min(2 * self.length, limit))
+        if length > self.length:
+            self.length = max(length, min(2 * self.length, limit))
+        held = self._held if rows <= self._held else min(max(rows, 2 * self._held), self.rows)
+        if self.room is not None:
+            held = max(rows, min(held, self.room // self.length))
+        self._held = held
         for layer, (keys, values) in enumerate(self._layers):
-            self._layers[layer] = (self._longer(keys), self._longer(values))
+            self._layers[layer] = (self._resize(keys), self._resize(values))
         return bool(self._layers)
+
+    def release(self) -> None:
+        """Give back the storage; no row may be in use."""
+        self._layers, self.length, self._held = [], 0, 0
 
     def insert(self, first: int, prompts: Sequence[KeysValues], prompt_of_row: Int64[Tensor, " R"]) -> None:
         """Copy each new row's prompt into the rows from ``first`` on.
@@ -113,9 +138,10 @@ class KVCache:
 
     def _empty(self, like: Float[Tensor, "N K P D"]) -> Float[Tensor, "S K T D"]:
         """Make zeros, because a masked position is multiplied by weight 0 and must be finite."""
-        return like.new_zeros(self.rows, like.shape[1], self.length, like.shape[3])
+        return like.new_zeros(self._held, like.shape[1], self.length, like.shape[3])
 
-    def _longer(self, storage: Float[Tensor, "S K T D"]) -> Float[Tensor, "S K T2 D"]:
-        longer = self._empty(storage)
-        longer[:, :, : storage.shape[2]] = storage
-        return longer
+    def _resize(self, storage: Float[Tensor, "S K T D"]) -> Float[Tensor, "S2 K T2 D"]:
+        resized = self._empty(storage)
+        rows = min(len(storage), self._held)
+        resized[:rows, :, : storage.shape[2]] = storage[:rows]
+        return resized

@@ -18,7 +18,8 @@ from dunwu.models.fused_layers import can_fuse, is_llama_like
 from dunwu.models.llama_parts import LightModel, LlamaParts
 from dunwu.models.weights import Place
 from dunwu.rollout.builtin.cache import KeysValues, KVCache
-from dunwu.rollout.builtin.fused import FusedDecoder, KernelDecoder
+from dunwu.rollout.builtin.fused import FusedDecoder
+from dunwu.rollout.builtin.kernel_decoder import KernelDecoder
 
 
 class Decoder(Protocol):

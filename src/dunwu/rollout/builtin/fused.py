@@ -14,11 +14,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 from torch.nn import functional
 
-from dunwu.kernels import operations as kernels
-from dunwu.kernels.products import PackedMatrix
 from dunwu.models.attention import attend, find_visible, make_bias
 from dunwu.models.llama_parts import LlamaParts
-from dunwu.models.packing import pack
 from dunwu.models.weights import Place
 from dunwu.rollout.builtin.cache import KeysValues, KVCache
 
@@ -50,23 +47,6 @@ class TorchLinear:
         return out if self.bias is None else out.add_(self.bias)
 
 
-@dataclass(frozen=True, slots=True)
-class PackedLinear:
-    """See ``Linear``."""
-
-    weight: PackedMatrix
-    bias: Tensor | None
-
-    def apply(self, x: Float[Tensor, "M H"]) -> Float[Tensor, "M C"]:
-        """See ``Linear``."""
-        return self.weight.multiply(x, self.bias)
-
-    def add(self, residual: Float[Tensor, "M C"], x: Float[Tensor, "M H"]) -> Float[Tensor, "M C"]:
-        """See ``Linear``."""
-        self.weight.add_to(residual, x, self.bias)
-        return residual
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
     """One layer's weights."""
@@ -96,8 +76,8 @@ class FusedDecoder:
         self._head = fusion.linear("lm_head.")
         self.parameters: Mapping[str, Place] = fusion.finish()
 
-    def _begin_fusion(self, parts: LlamaParts) -> _Fusion:
-        return _Fusion(parts)
+    def _begin_fusion(self, parts: LlamaParts) -> Fusion:
+        return Fusion(parts)
 
     def prefill(
         self, tokens_NP: Int64[Tensor, "N P"], last_N: Int64[Tensor, " N"]
@@ -185,75 +165,7 @@ class FusedDecoder:
         return self._table
 
 
-class KernelDecoder(FusedDecoder):
-    """The same with the kernels of ``kernels``: packed weights, norms, gates, and all of attention in one call a layer.
-
-    Each row attends to what it holds and to nothing else, so ragged rows cost no more than their tokens. Prompts are
-    read as their prefix tree: what they share, a template or solved examples, is computed once.
-    """
-
-    def __init__(self, parts: LlamaParts) -> None:
-        super().__init__(parts)
-        self._plain: tuple[Tensor, Tensor] | None = None
-        self._shape = kernels.Heads(
-            queries=self._heads, keys=self._kv_heads, width=self._width, scale=self._scale, epsilon=self._eps
-        )
-
-    def prefill(
-        self, tokens_NP: Int64[Tensor, "N P"], last_N: Int64[Tensor, " N"]
-    ) -> tuple[Float[Tensor, "N V"], list[KeysValues]]:
-        """See ``Decoder``."""
-        packing = pack(tokens_NP, last_N + 1)
-        positions = self._place(packing.positions, tokens_NP.shape[1])
-        x = self._embed(packing.token_ids)
-        kept: list[KeysValues] = []
-        for layer in self._layers:
-            qkv = self._linear_qkv(layer, x)
-            heads = kernels.rotate(qkv, positions, self._shape, self._head_norms(layer))
-            x = self._finish(layer, x, kernels.attend(heads, qkv, packing.tree, self._shape)[0])
-            keys, values = (part.view(len(x), -1, self._width)[:, -self._kv_heads :] for part in (heads, qkv))
-            kept.append((keys[packing.nodes].transpose(1, 2), values[packing.nodes].transpose(1, 2)))
-        rows = torch.arange(len(last_N), device=last_N.device)
-        return self._logits(x[packing.nodes[rows, last_N]]), kept
-
-    def _prepare_step(
-        self, positions_B: Int64[Tensor, " B"], cache: KVCache, span: int, ragged: bool
-    ) -> Callable[[int, Layer, Float[Tensor, "B H"]], Float[Tensor, "B AD"]]:
-        positions = self._place(positions_B, cache.length)
-
-        def attend_layer(index: int, layer: Layer, x: Float[Tensor, "B H"]) -> Float[Tensor, "B AD"]:
-            qkv = self._linear_qkv(layer, x)
-            heads = kernels.rotate(qkv, positions, self._shape, self._head_norms(layer))
-            return kernels.decode(heads, qkv, positions_B, cache.storage(index), cache.shared, self._shape)
-
-        return attend_layer
-
-    def _place(self, of_tokens: Int64[Tensor, " M"], length: int) -> kernels.Positions:
-        """Return the tokens' places in rotary tables of at least ``length`` positions, which are made once."""
-        if self._plain is None or len(self._plain[0]) < length:
-            self._plain = self._compute_rotation(length)
-        cosines, sines = self._plain
-        return kernels.Positions(cosines=cosines, sines=sines, of_tokens=of_tokens)
-
-    def _head_norms(self, layer: Layer) -> kernels.HeadNorms:
-        if layer.head_norm is None:
-            return kernels.HeadNorms()
-        return kernels.HeadNorms(query=layer.head_norm[0], key=layer.head_norm[-1])
-
-    def _begin_fusion(self, parts: LlamaParts) -> _Fusion:
-        return _PackedFusion(parts)
-
-    def _embed(self, tokens: Int64[Tensor, "*M"]) -> Float[Tensor, "*M H"]:
-        return super()._embed(tokens).float()
-
-    def _normalize(self, x: Float[Tensor, "M H"], weight: Float[Tensor, " H"]) -> Float[Tensor, "M H"]:
-        return kernels.normalize(x, weight, self._eps)[0]
-
-    def _gate(self, gate_up: Float[Tensor, "M 2F"]) -> Float[Tensor, "M F"]:
-        return kernels.gate(gate_up)
-
-
-class _Fusion:
+class Fusion:
     """Builds the fused matrices, and remembers for every parameter of the model its own part of them."""
 
     def __init__(self, parts: LlamaParts) -> None:
@@ -311,43 +223,3 @@ class _Fusion:
         """Return every parameter's place; a parameter without one would be left out of the computation."""
         assert self._places.keys() == self._source.keys(), self._places.keys() ^ self._source.keys()
         return self._places
-
-
-class _PackedFusion(_Fusion):
-    """The same with linear layers packed. A head that is tied to the embedding lies twice, as tokens are looked up."""
-
-    def _read(self, name: str) -> Tensor:
-        """Read a weight; norms and biases in single precision, as the kernels take them."""
-        weight = super()._read(name)
-        return weight.float() if weight.ndim == 1 else weight
-
-    def linear(self, *prefixes: str) -> Linear:
-        weights = [self._source[f"{prefix}weight"] for prefix in prefixes]
-        matrix, first = PackedMatrix(sum(map(len, weights)), weights[0].shape[1], weights[0].dtype), 0
-        for weight in weights:
-            place = PackedRows(matrix, first, (len(weight), weight.shape[1]), self._made.get(weight.data_ptr()))
-            place.copy_(weight)
-            tied = (other for other, source in self._source.items() if source.data_ptr() == weight.data_ptr())
-            self._places |= dict.fromkeys(tied, place)
-            first += len(weight)
-        return PackedLinear(matrix, self.optional(*(f"{prefix}bias" for prefix in prefixes)))
-
-
-@dataclass(frozen=True, slots=True)
-class PackedRows:
-    """Some rows of a packed matrix, and the same in a tensor where they lie twice. See ``weights.Place``."""
-
-    matrix: PackedMatrix
-    first: int
-    shape: tuple[int, ...]
-    twin: Tensor | None
-
-    def data_ptr(self) -> int:
-        """See ``weights.Place``."""
-        return self.matrix.panels.data_ptr() + self.first if self.twin is None else self.twin.data_ptr()
-
-    def copy_(self, source: Tensor, /) -> None:
-        """See ``weights.Place``."""
-        self.matrix.write(self.first, source.to("cpu"))
-        if self.twin is not None:
-            self.twin.copy_(source)

@@ -35,10 +35,6 @@ class StopStrings:
         text = decode(self._tokenizer, token_ids[-self._tail :].tolist())
         return any(string in text for string in self._stop)
 
-    def cut(self, text: str) -> str:
-        """See ``cut``."""
-        return cut(text, self._stop)
-
 
 def cut(text: str, stop: Sequence[str]) -> str:
     """Return the text up to and with the first stop string that ends in it."""

@@ -34,7 +34,7 @@ def compute_forced_logprobs(
     logits_NV, layers = decoder.prefill(padded_NP, last_N)
     cache = KVCache(len(rows))
     longest = max(map(len, rows))
-    cache.reserve(longest, longest)
+    cache.reserve(longest, longest, len(rows))
     cache.insert(0, layers, prompt_of_row)
     tokens_RW = torch.stack([row[-written:] for row in rows])
     positions_R = last_N[prompt_of_row]
