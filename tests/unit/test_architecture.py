@@ -93,7 +93,7 @@ def f() -> None:
 def test_what_shows_a_run_reads_run_directories_only() -> None:
     """Beside what runs are read by: the recipe's schema, how references are read, the verifiers, which say where
     reasoning ends and what a language is, and how many cores there are to read with."""
-    allowed = {"types", "errors", "machine", "metrics", "user_code", "registry", "runs", "verifiers"}
+    allowed = {"types", "errors", "machine", "metrics", "loopback", "user_code", "registry", "runs", "verifiers"}
     used = {
         module.split(".")[1]
         for file in FILES

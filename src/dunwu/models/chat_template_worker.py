@@ -37,7 +37,7 @@ class StandingClock(datetime):
 
 
 def render(request: dict[str, Any]) -> str:
-    """Render one conversation: ``template``, ``messages``, ``asks`` (for an answer), ``tokens`` (the special ones).
+    """Render one conversation: ``template``, ``messages``, ``asks`` (for an answer), ``tools``, special ``tokens``.
 
     Raises:
         TemplateError: the template is none, or refuses the conversation.
@@ -46,6 +46,7 @@ def render(request: dict[str, Any]) -> str:
     rendered, _ = chat_template_utils.render_jinja_template(
         conversations=[request["messages"]],
         chat_template=request["template"],
+        tools=request["tools"],
         add_generation_prompt=request["asks"],
         **request["tokens"],
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from threading import Lock
 from typing import Any, Final
@@ -84,7 +84,14 @@ def start_renderer() -> None:
     _renderer.start()
 
 
-def render_chat(tokenizer: Any, messages: Sequence[dict[str, Any]], *, asks: bool, name: str) -> str:
+def render_chat(
+    tokenizer: Any,
+    messages: Sequence[dict[str, Any]],
+    *,
+    asks: bool,
+    name: str,
+    tools: Sequence[Mapping[str, Any]] = (),
+) -> str:
     """Render a conversation by the tokenizer's chat template, bounded in time and memory.
 
     Args:
@@ -92,6 +99,7 @@ def render_chat(tokenizer: Any, messages: Sequence[dict[str, Any]], *, asks: boo
         messages: role and content of each.
         asks: the template adds what an answer begins with.
         name: of the conversation, for errors.
+        tools: functions that the model may call.
 
     Returns:
         The text, special tokens included.
@@ -107,6 +115,7 @@ def render_chat(tokenizer: Any, messages: Sequence[dict[str, Any]], *, asks: boo
         "template": template,
         "messages": list(messages),
         "asks": asks,
+        "tools": list(tools) or None,
         "bounds": {"seconds": SECONDS, "longest": LONGEST},
         "tokens": {kind: as_text(token) for kind, token in tokenizer.special_tokens_map.items()},
     }

@@ -55,7 +55,7 @@ class SavedTokenizer:
 
     def __init__(self, path: Path, state: TokenizerState) -> None:
         try:
-            self._core = Tokenizer.from_file(str(path))
+            self.backend_tokenizer = Tokenizer.from_file(str(path))
         except Exception as error:  # the tokenizers library raises plain Exceptions
             raise ValueError(str(error)) from error
         self.chat_template, self.special_tokens_map = state.chat_template, state.special_tokens_map
@@ -63,7 +63,7 @@ class SavedTokenizer:
         self.all_special_ids, self.added_tokens_decoder = state.all_special_ids, state.added_tokens_decoder
 
     def __len__(self) -> int:
-        return int(self._core.get_vocab_size(with_added_tokens=True))
+        return int(self.backend_tokenizer.get_vocab_size(with_added_tokens=True))
 
     def get_chat_template(self) -> str | None:
         """Return the chat template."""
@@ -71,7 +71,7 @@ class SavedTokenizer:
 
     def encode(self, text: str, *, add_special_tokens: bool = True, verbose: bool = True) -> list[int]:
         """Return a text's tokens; ``verbose`` changes nothing, since no length is warned of."""
-        token_ids: list[int] = self._core.encode(text, add_special_tokens=add_special_tokens).ids
+        token_ids: list[int] = self.backend_tokenizer.encode(text, add_special_tokens=add_special_tokens).ids
         return token_ids
 
     def decode(
@@ -82,7 +82,7 @@ class SavedTokenizer:
         clean_up_tokenization_spaces: bool = False,
     ) -> str:
         """Return the text of tokens; there is no tidying of spaces."""
-        text: str = self._core.decode(list(token_ids), skip_special_tokens=skip_special_tokens)
+        text: str = self.backend_tokenizer.decode(list(token_ids), skip_special_tokens=skip_special_tokens)
         return text
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
@@ -14,6 +15,7 @@ from jaxtyping import Int32
 from dunwu.config.schema import PromptSpec
 from dunwu.errors import UserError
 from dunwu.models.chat_templates import render_chat
+from dunwu.models.literal_text import LiteralTexts
 from dunwu.types import Example, Message, Problem, Prompt, TokenizedExample
 
 R1_ZERO: Final = (
@@ -78,6 +80,31 @@ class Template:
         if len(token_ids) > self._max_tokens:
             raise PromptTooLong(problem, len(token_ids), self._max_tokens)
         return Prompt(problem=problem, token_ids=np.array(token_ids, dtype=np.int32), opening=asked.opening)
+
+    def encode_conversation(
+        self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()
+    ) -> tuple[Int32[np.ndarray, " P"], str]:
+        """Make the prompt of a stranger's conversation, in which special tokens are text.
+
+        Args:
+            messages: the turns so far.
+            tools: functions that the chat template may tell of.
+
+        Returns:
+            The prompt's tokens, and its end that is the answer's already (``Prompt.opening``).
+
+        Raises:
+            UserError: as ``encode`` does; several turns, or tools, where the template has no room for them.
+        """
+        if tools and "tools" not in str(self._tokenizer.chat_template or "" if self._text is None else ""):
+            raise UserError("the model's template knows no tools", field="tools")
+        literal = LiteralTexts(self._tokenizer, [message.content for message in messages])
+        if literal.needed:
+            messages = [replace(message, content=literal.mark(message.content)) for message in messages]
+        asked = self._write_prompt(messages, "the conversation", tools)
+        special = self._text is not None
+        token_ids = literal.encode(asked.text, special=special) if literal.needed else self._encode(asked.text)
+        return np.array(token_ids, dtype=np.int32), asked.opening
 
     def tokenize_example(self, example: Example) -> Iterator[TokenizedExample]:
         """Tokenize a conversation to learn from: its prompts as at rollout, and each answer as it stands, with its end.
@@ -146,10 +173,12 @@ class Template:
             return find_chat_frame(self._tokenizer)
         return Frame("", (self._tokenizer.eos_token_id,))
 
-    def _write_prompt(self, messages: Sequence[Message], name: str) -> _PromptText:
+    def _write_prompt(
+        self, messages: Sequence[Message], name: str, tools: Sequence[Mapping[str, Any]] = ()
+    ) -> _PromptText:
         """Write the prompt for what follows ``messages``, and find what of it is the answer's."""
         if self._text is None:
-            text = render(self._tokenizer, messages, name)
+            text = render(self._tokenizer, messages, name, tools=tools)
             return _PromptText(text, find_opening(text))
         if any(message.role == "assistant" for message in messages):
             raise UserError(f"{name} has several turns, which takes a chat template", field="prompt.template")
@@ -265,7 +294,14 @@ def is_closed(opening: str) -> bool:
     return "</think>" in opening
 
 
-def render(tokenizer: Any, messages: Sequence[Message], name: str, *, asks: bool = True) -> str:
+def render(
+    tokenizer: Any,
+    messages: Sequence[Message],
+    name: str,
+    *,
+    asks: bool = True,
+    tools: Sequence[Mapping[str, Any]] = (),
+) -> str:
     """Write messages as the tokenizer's chat template does.
 
     Args:
@@ -273,12 +309,13 @@ def render(tokenizer: Any, messages: Sequence[Message], name: str, *, asks: bool
         messages: the conversation so far.
         name: what the messages are, for errors.
         asks: adds what comes before an answer.
+        tools: functions that the model may call.
 
     Raises:
         UserError: the template refuses these messages.
     """
     turns = [{"role": message.role, "content": message.content} for message in messages]
-    return render_chat(tokenizer, turns, asks=asks, name=name)
+    return render_chat(tokenizer, turns, asks=asks, name=name, tools=tools)
 
 
 def tokenize(tokenizer: Any, text: str, *, special: bool = False) -> list[int]:

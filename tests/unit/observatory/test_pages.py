@@ -16,7 +16,7 @@ from tests.unit.observatory.watching import PAGES, read
 
 from dunwu.errors import UserError
 from dunwu.observatory.web.app import HEADERS, make_app
-from dunwu.observatory.web.server import _listen
+from dunwu.loopback import listen
 from dunwu.observatory.web.watched_runs import WatchedRuns
 from dunwu.runs import AnswerRow, RunReader
 from dunwu.runs.answer_tables import ROLLOUTS, write_answers
@@ -193,14 +193,14 @@ def test_watching_writes_nothing_into_the_stages(directory: Path) -> None:
 
 
 def test_it_listens_on_loopback_alone_and_says_when_a_port_is_taken() -> None:
-    listener = _listen(0)
+    listener = listen(0, "dunwu watch")
     try:
         host, port = listener.getsockname()
         assert host == "127.0.0.1"
         with pytest.raises(
             UserError, match=r"--port: port [0-9]+ is taken, perhaps by another dunwu watch; try --port 0"
         ):
-            _listen(port)
+            listen(port, "dunwu watch")
         with socket.socket() as outside:
             assert outside.connect_ex(("127.0.0.2", port)) != 0, "another address of this machine"
     finally:

@@ -101,10 +101,11 @@ def test_what_is_dropped_leaves_no_trace(policy: Policy) -> None:
     batch.add(states)
     for _ in range(4):
         batch.step()
-    assert (batch.decoding, batch.waiting) == (8, 4)
+    assert (batch.unfinished, batch.states[8:]) == (12, states[8:])
     gone = {states[0], states[5], states[11]}
     batch.drop(gone)
-    assert (batch.decoding, batch.waiting) == (6, 3)
+    assert batch.unfinished == 9
+    assert not gone & set(batch.states)
     kept = {key: written for key, written in alone.items() if key not in {0, 5, 11}}
     assert_equal(kept, finish(batch))
 

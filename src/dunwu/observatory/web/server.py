@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
-import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import uvicorn
 
-from dunwu.errors import UserError
+from dunwu.loopback import LOOPBACK, listen
 from dunwu.observatory.web.app import make_app
 from dunwu.observatory.web.watched_runs import WatchedRuns
 from dunwu.runs import RunReader
 
-LOOPBACK = "127.0.0.1"
 NICENESS = 10
 """Training comes first, a page that is being looked at next, the reader of rollouts last."""
 
@@ -35,7 +32,7 @@ def serve(directories: Sequence[Path], port: int, announce: Callable[[str], None
     with contextlib.suppress(OSError):
         os.nice(NICENESS)
     with WatchedRuns([run for directory in directories for run in find_runs(directory)]) as runs:
-        listener = _listen(port)
+        listener = listen(port, "dunwu watch")
         announce(f"http://{LOOPBACK}:{listener.getsockname()[1]}")
         config = uvicorn.Config(make_app(runs), log_level="warning", lifespan="off", timeout_graceful_shutdown=1)
         uvicorn.Server(config).run(sockets=[listener])
@@ -53,19 +50,3 @@ def find_runs(directory: Path) -> list[Path]:
     if not found:
         RunReader(directory)  # says what is missing
     return found
-
-
-def _listen(port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((LOOPBACK, port))
-    except OSError as error:
-        listener.close()
-        if error.errno == errno.EADDRINUSE:
-            text = f"port {port} is taken, perhaps by another dunwu watch; try --port 0, which takes any that is free"
-        else:
-            text = f"cannot be listened on: {error.strerror}; 0 takes any that is free"
-        raise UserError(text, field="--port") from None
-    listener.listen(128)  # from here on a browser waits, and is not turned away
-    return listener

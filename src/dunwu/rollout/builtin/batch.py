@@ -69,7 +69,7 @@ class Batch:
         self._tokenizer, self._pad_id = policy.tokenizer, policy.pad_id
         self._eos_ids = list(policy.eos_ids)
         self._device: torch.device = policy.model.device
-        self._room, self._prefill_tokens, self._prefixes = room, prefill_tokens, prefixes
+        self._room, self._prefill_tokens, self.prefixes = room, prefill_tokens, prefixes
         self._graphs = StepGraphs(self._step)
         self._graphed = self._device.type == "cuda" and isinstance(decoder, FusedDecoder)
         self._stops: dict[tuple[str, ...], StopStrings] = {}
@@ -86,19 +86,14 @@ class Batch:
         return self._cache.rows
 
     @property
-    def waiting(self) -> int:
-        """Sequences that have no row yet."""
-        return len(self._scheduler)
-
-    @property
-    def decoding(self) -> int:
-        """Sequences that have a row."""
-        return len(self._rows.states)
+    def states(self) -> list[SequenceState]:
+        """The sequences that decode, and those that wait for a row."""
+        return [*self._rows.states, *self._scheduler.waiting]
 
     @property
     def unfinished(self) -> int:
-        """Sequences that wait or decode."""
-        return self.waiting + self.decoding
+        """How many sequences decode or wait."""
+        return len(self._rows.states) + len(self._scheduler.waiting)
 
     def add(self, states: Iterable[SequenceState]) -> None:
         """Put sequences behind those that wait."""
@@ -142,7 +137,7 @@ class Batch:
         rows = self._rows
         first = len(rows.states)
         free = self.max_sequences - first
-        wanted = min(len(self._scheduler), max(1, self.max_sequences // 8))
+        wanted = min(len(self._scheduler.waiting), max(1, self.max_sequences // 8))
         admitted: list[SequenceState] = []
         if 0 < wanted <= free and not (self._owes_step and first):
             admitted = self._scheduler.admit(free, self._prefill_tokens, rows, self._room)
@@ -175,8 +170,8 @@ class Batch:
         return True
 
     def _find_known(self, state: SequenceState) -> None:
-        if self._prefixes is not None and state.known is None:
-            state.known = self._prefixes.find(state.prompt)
+        if self.prefixes is not None and state.known is None:
+            state.known = self.prefixes.find(state.prompt)
 
     def _prefill(
         self, first: int, states: Sequence[SequenceState]
@@ -195,9 +190,9 @@ class Batch:
         self._cache.shared = self._rows.find_shared()
         for state in states:
             state.known = None
-        if self._prefixes is not None:
+        if self.prefixes is not None:
             for number, prompt in enumerate(prompts):
-                self._prefixes.keep(prompt, [(keys[number], values[number]) for keys, values in layers])
+                self.prefixes.keep(prompt, [(keys[number], values[number]) for keys, values in layers])
         return self._draw(first, logits_NV[prompt_of_row])
 
     def _read(

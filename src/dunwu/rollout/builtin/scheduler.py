@@ -74,22 +74,19 @@ class Scheduler:
     """The queue of sequences that have no row yet."""
 
     def __init__(self) -> None:
-        self._waiting: deque[SequenceState] = deque()
-
-    def __len__(self) -> int:
-        return len(self._waiting)
+        self.waiting: deque[SequenceState] = deque()
 
     def add(self, states: Iterable[SequenceState]) -> None:
         """Put sequences behind those that wait."""
-        self._waiting.extend(states)
+        self.waiting.extend(states)
 
     def requeue(self, states: Sequence[SequenceState]) -> None:
         """Put sequences before those that wait."""
-        self._waiting.extendleft(reversed(states))
+        self.waiting.extendleft(reversed(states))
 
     def drop(self, states: Collection[SequenceState]) -> None:
         """Take sequences out."""
-        self._waiting = deque(state for state in self._waiting if state not in states)
+        self.waiting = deque(state for state in self.waiting if state not in states)
 
     def admit(self, free: int, tokens: int, rows: Rows, room: int | None) -> list[SequenceState]:
         """Take sequences for free rows.
@@ -103,8 +100,8 @@ class Scheduler:
         decoding, longest = len(rows.states), rows.find_longest()
         admitted: list[SequenceState] = []
         prompts, width = 0, 0
-        while self._waiting and len(admitted) < free:
-            state = self._waiting[0]
+        while self.waiting and len(admitted) < free:
+            state = self.waiting[0]
             prompts += not admitted or admitted[-1].prompt is not state.prompt
             width = max(width, len(state.prompt))
             longest = max(longest, state.longest)
@@ -113,7 +110,7 @@ class Scheduler:
             count = decoding + len(admitted)
             if room is not None and count and (count + 1) * longest > room:
                 break
-            admitted.append(self._waiting.popleft())
+            admitted.append(self.waiting.popleft())
         return admitted
 
 

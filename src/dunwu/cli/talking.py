@@ -1,0 +1,81 @@
+"""The commands that use a model: serve. What they do is imported when they are called."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dunwu.cli.application import main
+from dunwu.cli.printing import show_activity
+from dunwu.machine import GIB, keep_freed_memory
+
+ModelName = Annotated[
+    str,
+    typer.Argument(metavar="MODEL", help="A run or RUN:STAGE, a folder, a GGUF file, nano-base, or a hub id."),
+]
+TemplateName = Annotated[
+    str | None,
+    typer.Option(metavar="TEXT", help="chat, r1-zero, nano or a text with {prompt}; else as it was trained."),
+]
+
+
+class DtypeName(StrEnum):
+    """Types of weights in memory."""
+
+    auto = "auto"
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+
+
+DtypeOption = Annotated[DtypeName, typer.Option(help="Type of the weights in memory.")]
+Threads = Annotated[int, typer.Option(min=0, max=1024, help="CPU threads; 0: every core.")]
+
+
+@main.command()
+def serve(
+    model: ModelName,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port; 0: any that is free.")] = 8000,
+    name: Annotated[str, typer.Option(help="What clients call the model; else the end of MODEL.")] = "",
+    template: TemplateName = None,
+    dtype: DtypeOption = DtypeName.float32,
+    threads: Threads = 0,
+    max_sequences: Annotated[int, typer.Option(min=1, max=4096, help="Answers that are written at once.")] = 64,
+    queue: Annotated[int, typer.Option(min=1, max=1 << 20, help="Answers that may wait; beyond: 429.")] = 256,
+    memory: Annotated[float, typer.Option(min=0.01, max=4096, help="GiB of keys and values, at most.")] = 4.0,
+    keys: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Keys, a line each, of which clients give one.")
+    ] = None,
+    patience: Annotated[
+        int, typer.Option(min=0, max=3600, help="Seconds for requests to end when asked to stop.")
+    ] = 30,
+) -> None:
+    """Serve a model to OpenAI's clients, on this machine alone.
+
+    Ctrl-C ends it: requests that are there are finished first.
+    """
+    keep_freed_memory()
+    with show_activity(f"opening {model}"):
+        from dunwu.commands.serve import read_keys
+        from dunwu.commands.serve import serve as serve_model
+        from dunwu.serve.service import ServiceLimits
+
+        limits = ServiceLimits(max_sequences=max_sequences, queue=queue, memory=int(memory * GIB))
+
+    def announce(address: str) -> None:
+        typer.echo(f"serving at {address}/v1; Ctrl-C ends it")
+
+    serve_model(
+        model,
+        port=port,
+        announce=announce,
+        name=name,
+        template=template,
+        dtype=dtype.value,
+        threads=threads,
+        limits=limits,
+        keys=read_keys(keys),
+        patience=patience,
+    )

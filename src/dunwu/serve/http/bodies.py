@@ -1,0 +1,200 @@
+"""What clients send: the fields of OpenAI's chat completions that are answered, and a few of our own."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from dunwu.rollout.seeds import derive_seed
+from dunwu.serve.records import ChatRequest, Format
+from dunwu.types import Message, Role
+
+MOST_CHOICES = 128
+MOST_STOPS, LONGEST_STOP = 16, 256
+MOST_MESSAGES = 1024
+Text = Annotated[str, Field(min_length=1)]
+
+
+class Body(BaseModel):
+    """A JSON object whose fields are all known."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class TextPart(Body):
+    """A part of a message's content; texts alone are read."""
+
+    type: Literal["text", "input_text", "output_text"]
+    text: str
+
+
+class MessageBody(BaseModel):
+    """One turn. Fields beside role and content (a name, an earlier chain of thought) are let pass."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: str | list[TextPart] | None = None
+
+    @field_validator("content")
+    @classmethod
+    def check_unicode(cls, content: str | list[TextPart] | None) -> str | list[TextPart] | None:
+        """Refuse lone surrogates, which no tokenizer reads."""
+        texts = [content] if isinstance(content, str) else [part.text for part in content or ()]
+        if any("\ud800" <= character <= "\udfff" for text in texts for character in text):
+            raise ValueError("it is no valid Unicode: a lone surrogate")
+        return content
+
+    def read(self) -> Message:
+        """Return the turn as the service takes it; developers' turns are the system's."""
+        parts = self.content if isinstance(self.content, list) else None
+        text = "".join(part.text for part in parts) if parts is not None else str(self.content or "")
+        role: Role = "system" if self.role == "developer" else self.role
+        return Message(role=role, content=text)
+
+
+class JsonSchema(Body):
+    """The schema of ``response_format``."""
+
+    name: str = ""
+    description: str | None = None
+    schema_: dict[str, Any] = Field(alias="schema")
+    strict: bool | None = None
+
+
+class ResponseFormat(Body):
+    """Of OpenAI: text, any JSON object, or JSON under a schema."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+    @model_validator(mode="after")
+    def check_schema(self) -> ResponseFormat:
+        """Want a schema where one is named."""
+        if (self.type == "json_schema") != (self.json_schema is not None):
+            raise ValueError("json_schema takes a schema, and nothing else does")
+        return self
+
+    def read(self) -> Format | None:
+        """Return the format as the service takes it."""
+        if self.type == "text":
+            return None
+        schema = {"type": "object"} if self.json_schema is None else self.json_schema.schema_
+        return Format(kind="json_schema", value=schema)
+
+
+class StructuredOutputs(Body):
+    """Of vLLM: a pattern, or a choice of texts."""
+
+    regex: Text | None = None
+    choice: Annotated[list[Text], Field(min_length=1, max_length=1024)] | None = None
+
+    @model_validator(mode="after")
+    def check_one(self) -> StructuredOutputs:
+        """Want one of them."""
+        if (self.regex is None) == (self.choice is None):
+            raise ValueError("it takes regex or choice, one of them")
+        return self
+
+    def read(self) -> Format:
+        """Return the format as the service takes it."""
+        return Format(kind="regex", value=self.regex) if self.regex else Format(kind="choice", value=self.choice)
+
+
+class StreamOptions(Body):
+    """``include_usage``: a last piece says how many tokens there were."""
+
+    include_usage: bool = False
+    include_obfuscation: bool = False
+
+
+class ChatBody(Body):
+    """A body of ``/v1/chat/completions``."""
+
+    messages: Annotated[list[MessageBody], Field(min_length=1, max_length=MOST_MESSAGES)]
+    model: str = ""
+    n: Annotated[int, Field(ge=1, le=MOST_CHOICES)] = 1
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**64)] | None = None
+    temperature: Annotated[float, Field(ge=0.0, le=2.0)] | None = None
+    top_p: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_thinking_tokens: Annotated[int, Field(ge=0)] | None = None
+    stop: str | list[str] | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    response_format: ResponseFormat | None = None
+    structured_outputs: StructuredOutputs | None = None
+    tools: Annotated[list[dict[str, Any]], Field(max_length=128)] | None = None
+    tool_choice: Literal["none", "auto"] | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+    user: str | None = None
+    metadata: dict[str, str] | None = None
+    store: bool | None = None
+    parallel_tool_calls: bool | None = None
+    frequency_penalty: Annotated[float, Field(ge=0.0, le=0.0)] | None = None
+    presence_penalty: Annotated[float, Field(ge=0.0, le=0.0)] | None = None
+
+    @field_validator("stop")
+    @classmethod
+    def check_stops(cls, stop: str | list[str] | None) -> str | list[str] | None:
+        """Bound number and length."""
+        stops = [stop] if isinstance(stop, str) else stop or []
+        if len(stops) > MOST_STOPS or any(not 0 < len(one) <= LONGEST_STOP for one in stops):
+            raise ValueError(f"at most {MOST_STOPS} texts of 1 to {LONGEST_STOP} characters")
+        return stop
+
+    @model_validator(mode="after")
+    def check_together(self) -> ChatBody:
+        """Check what fields ask for together."""
+        if self.top_logprobs is not None and not self.logprobs:
+            raise ValueError("top_logprobs takes logprobs: true")
+        if self.response_format and self.structured_outputs:
+            raise ValueError("response_format and structured_outputs ask for two forms")
+        if self.messages[-1].role == "assistant":
+            raise ValueError("the last message is the assistant's: there is nothing to answer")
+        return self
+
+    def read(self, temperature: float, top_p: float, client: str) -> tuple[ChatRequest, int]:
+        """Return the request as the service takes it, and the seed that its answers' seeds are made of.
+
+        Args:
+            temperature: where the body names none.
+            top_p: likewise.
+            client: who asks.
+        """
+        seed = secrets.randbits(53) if self.seed is None else self.seed
+        stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
+        wanted = self.response_format or self.structured_outputs
+        request = ChatRequest(
+            messages=tuple(message.read() for message in self.messages),
+            seeds=derive_seeds(seed, self.n),
+            temperature=temperature if self.temperature is None else self.temperature,
+            top_p=top_p if self.top_p is None else self.top_p,
+            max_tokens=self.max_completion_tokens or self.max_tokens,
+            max_thinking_tokens=self.max_thinking_tokens,
+            stop=stop,
+            top_logprobs=(self.top_logprobs or 0) if self.logprobs else None,
+            format=wanted.read() if wanted else None,
+            tools=() if self.tool_choice == "none" else tuple(self.tools or ()),
+            client=self.user or client,
+        )
+        return request, seed
+
+
+def derive_seeds(seed: int, count: int) -> tuple[int, ...]:
+    """Derive the seeds of a request's answers: that of the i-th does not depend on how many there are."""
+    return tuple(derive_seed(seed, "answer", index) for index in range(count))
+
+
+def list_fields(body: type[Body]) -> Mapping[str, Any]:
+    """Return the fields of a body, by name."""
+    return body.model_fields
+
+
+def write_json(content: Any) -> str:
+    """Write JSON in one line."""
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":"))

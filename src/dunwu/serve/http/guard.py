@@ -1,0 +1,124 @@
+"""What stands before every request: the host's name, the key, the size of the body and the time that it takes.
+
+It is plain ASGI, because a reply that streams shall reach the client, and its leaving us, without a stop between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from fastapi import Request
+from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dunwu.serve.http.errors import Refusal, respond
+
+HOSTS: Final = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?", re.IGNORECASE)
+LARGEST_BODY: Final = 4 << 20
+"""Bytes; more than the longest conversation that a model reads."""
+BODY_SECONDS: Final = 20.0
+"""For a body to arrive in."""
+
+
+HEADERS: Final = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),
+)
+
+
+class Guard:
+    """Refuses requests before they are read, and gives every response the same headers.
+
+    Args:
+        app: what is guarded.
+        keys: of whom one is wanted below ``/v1``; none: anybody on this machine may ask.
+    """
+
+    def __init__(self, app: ASGIApp, keys: Sequence[str]) -> None:
+        self._app, self._keys = app, keys
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *HEADERS]
+            await send(message)
+
+        answer = self._app
+        try:
+            _check_host(HTTPConnection(scope))
+            if scope["path"].startswith("/v1/"):
+                _check_key(HTTPConnection(scope), self._keys)
+        except Refusal as error:
+            answer = respond(error)
+        await answer(scope, receive, send_guarded)
+
+
+def _check_host(request: HTTPConnection) -> None:
+    """Refuse a foreign name that has been pointed at this machine (DNS rebinding), and pages of other sites.
+
+    Raises:
+        Refusal: the request comes from elsewhere.
+    """
+    if not HOSTS.fullmatch(request.headers.get("host", "")):
+        raise Refusal(400, "this address answers to the names of this machine's loopback only", code="wrong_host")
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        raise Refusal(403, "another site may not ask here", code="wrong_origin")
+
+
+def _check_key(request: HTTPConnection, keys: Sequence[str]) -> None:
+    """Want one of the keys, where there are any.
+
+    Raises:
+        Refusal: there is none, or it is another.
+    """
+    if not keys:
+        return
+    given = request.headers.get("authorization", "").partition("Bearer ")[2]
+    if not any(hmac.compare_digest(given.encode(), key.encode()) for key in keys):
+        raise Refusal(401, "a key is wanted: Authorization: Bearer KEY", code="invalid_api_key")
+
+
+def name_client(request: Request) -> str:
+    """Name whoever asks, for turns in the queue: by key or by connection."""
+    peer = f"{request.client.host}:{request.client.port}" if request.client else ""
+    return request.headers.get("authorization", "") or peer
+
+
+async def read_body(request: Request) -> bytes:
+    """Read a body of JSON.
+
+    Raises:
+        Refusal: it is too large, takes too long, ends too early, or says that it is something else.
+    """
+    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise Refusal(415, f"the body is {kind[:60]!r}, and application/json is wanted", code="wrong_type")
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return await _read_bounded(request)
+    except TimeoutError:
+        raise Refusal(408, f"the body took more than {BODY_SECONDS:g} s", code="slow_body") from None
+
+
+async def _read_bounded(request: Request) -> bytes:
+    too_large = Refusal(413, f"the body has more than {LARGEST_BODY >> 20} MiB", code="too_large")
+    announced = request.headers.get("content-length", "")
+    if announced.isdigit() and len(announced) < 20 and int(announced) > LARGEST_BODY:
+        raise too_large
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > LARGEST_BODY:
+            raise too_large
+    return bytes(body)

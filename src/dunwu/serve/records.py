@@ -1,0 +1,118 @@
+"""The records between whoever asks and the generation service.
+
+ChatRequest   a conversation, and how it is to be answered        chat and HTTP    -> service
+Piece         what a choice gained since the last one             service          -> chat and HTTP
+Choice        one finished answer                                 service          -> chat and HTTP
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from dunwu.errors import UserError
+from dunwu.types import Message
+
+Finish = Literal["stop", "length"]
+
+
+class Busy(UserError):  # noqa: N818 -- an outcome, of which nobody is to blame
+    """The queue is full; asking again later may help."""
+
+
+class Stopped(UserError):  # noqa: N818 -- an outcome, too
+    """The service is about to stop, and takes no more requests."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """A form that answers must have: ``json_schema`` (a schema), ``regex`` (a pattern) or ``choice`` (a list of texts).
+
+    It holds for what follows the reasoning.
+    """
+
+    kind: Literal["json_schema", "regex", "choice"]
+    value: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatRequest:
+    """A conversation that asks for an answer.
+
+    Attributes:
+        messages: the turns so far; the last is the user's.
+        seeds: one for each answer that is wanted. The same seed gives the same answer, whoever else asks.
+        temperature: 0 takes the likeliest token.
+        top_p: the share of the probability that is drawn from.
+        max_tokens: of reasoning and answer together; None: what the model's positions leave.
+        max_thinking_tokens: after so many the reasoning is closed, and the answer follows; None: no bound.
+        stop: texts that end the answer and are not part of it.
+        top_logprobs: alternatives wanted beside each token's log-probability; None: no log-probabilities.
+        format: of the answer.
+        tools: functions that the chat template tells the model of, as OpenAI writes them.
+        client: who asks. Clients take turns where the queue is long.
+    """
+
+    messages: tuple[Message, ...]
+    seeds: tuple[int, ...] = (0,)
+    temperature: float = 1.0
+    top_p: float = 1.0
+    max_tokens: int | None = None
+    max_thinking_tokens: int | None = None
+    stop: tuple[str, ...] = ()
+    top_logprobs: int | None = None
+    format: Format | None = None
+    tools: tuple[Mapping[str, Any], ...] = ()
+    client: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenLogprob:
+    """A token that was written: its text, its log-probability at temperature 1, and the likeliest others."""
+
+    token: str
+    logprob: float
+    top: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(slots=True, kw_only=True)
+class Piece:
+    """What one choice has gained.
+
+    Attributes:
+        index: the choice.
+        reasoning: more of the chain of thought.
+        content: more of the answer.
+        logprobs: of the tokens of both, where they are wanted.
+        finish: why it ended, with its last piece.
+    """
+
+    index: int
+    reasoning: str = ""
+    content: str = ""
+    logprobs: list[TokenLogprob] = field(default_factory=list)
+    finish: Finish | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """One finished answer.
+
+    Attributes:
+        reasoning: the chain of thought without its tags; "" where the model did not think.
+        content: the answer without tags; "" where the reasoning never ended.
+        finish: ``length`` where it was cut off.
+        tokens: written in all, the end of the sequence included.
+        thinking_tokens: of these, the reasoning's with its tags.
+        logprobs: of every token, where they were wanted.
+        closed: the budget for thinking closed the reasoning.
+    """
+
+    reasoning: str
+    content: str
+    finish: Finish
+    tokens: int
+    thinking_tokens: int
+    logprobs: tuple[TokenLogprob, ...] = ()
+    closed: bool = False

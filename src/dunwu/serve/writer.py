@@ -1,0 +1,184 @@
+"""One answer while it is written: it parts reasoning from content, keeps to a budget and a grammar, and knows the end.
+
+It is what steers a row of the batch (``rollout.builtin.scheduler.Steering``), so all of it runs in the engine's thread;
+what it has written is taken from another.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Final
+
+import torch
+from jaxtyping import Bool, Float
+from tokenizers.decoders import DecodeStream
+from torch import Tensor
+
+from dunwu.serve.chat_model import ChatModel
+from dunwu.serve.grammar import Grammar
+from dunwu.serve.records import ChatRequest, Choice, Finish, Piece, TokenLogprob
+from dunwu.serve.reply_text import Gain, ReplyText
+from dunwu.types import Sampling
+
+ANSWER_SHARE: Final = 0.5
+"""Of its tokens that an answer under a grammar keeps from the reasoning, at most."""
+ROOM: Final = 64
+"""Tokens beside those of the shortest answer that it keeps."""
+
+
+class Writer:
+    """See the module.
+
+    Args:
+        index: of the choice.
+        model: whose answer it is.
+        request: what was asked.
+        sampling: how its tokens are drawn.
+        opening: what the prompt has written of it.
+        grammar: of the answer; its own copy.
+    """
+
+    def __init__(
+        self,
+        index: int,
+        model: ChatModel,
+        request: ChatRequest,
+        sampling: Sampling,
+        opening: str,
+        grammar: Grammar | None,
+    ) -> None:
+        self.index = index
+        self.reads_logits = request.top_logprobs is not None
+        self._model, self._request, self._most = model, request, sampling.max_new_tokens
+        self._reply = ReplyText(opening, (*model.stop, *request.stop))
+        self._stream = DecodeStream(skip_special_tokens=False)
+        self._core = model.policy.tokenizer.backend_tokenizer
+        self._eos_ids = frozenset(model.policy.eos_ids)
+        self._grammar = grammar
+        self._budget = self._plan_budget()
+        self._forced: deque[int] = deque()
+        self._pieces: deque[Piece] = deque()
+        self._reasoning, self._content = list[str](), list[str]()
+        self._logprobs: list[TokenLogprob] = []
+        self._tokens = self._thinking_tokens = 0
+        self._closed = False
+        self._finish: Finish | None = None
+        if grammar and model.thinks and self._reply.state == "start":
+            self._forced.extend(model.opening)
+
+    def _plan_budget(self) -> int | None:
+        """Return the tokens after which the reasoning is closed: those asked for, or what a grammar's answer leaves."""
+        budget = self._request.max_thinking_tokens
+        if self._grammar is None:
+            return budget
+        kept = min(int(ANSWER_SHARE * self._most), self._grammar.shortest + ROOM)
+        most = max(0, self._most - kept - len(self._model.closing))
+        return most if budget is None else min(budget, most)
+
+    def restrict(self) -> Bool[Tensor, " V"] | None:
+        """See ``Steering``."""
+        thinks = self._reply.state == "thinking" or (self._reply.state == "start" and self._model.thinks)
+        if thinks and not self._forced and self._budget is not None and self._thinking_tokens >= self._budget:
+            self._closed = True
+            opened = self._reply.state == "thinking"
+            self._forced.extend(self._model.closing if opened else (*self._model.opening, *self._model.closing))
+        if self._forced:
+            return _only(self._forced[0], self._model.rows)
+        if self._grammar is None or thinks:
+            return None
+        return self._grammar.find_allowed(self._most - self._tokens)
+
+    def follow(self, token_id: int, logits_V: Float[Tensor, " V"] | None) -> bool:
+        """See ``Steering``."""
+        self._tokens += 1
+        forced = bool(self._forced)
+        if forced:
+            self._forced.popleft()
+        before = self._reply.state
+        ends = token_id in self._eos_ids
+        text = None if ends else self._stream.step(self._core, token_id)
+        gain = self._reply.feed(text) if text else Gain()
+        if before == "thinking" or self._reply.state == "thinking":
+            self._thinking_tokens += 1
+        found = [self._explain(token_id, logits_V)] if logits_V is not None else []
+        self._add(gain, found)
+        whole = False
+        if self._grammar is not None and not forced and not ends and before != "thinking":
+            whole = self._grammar.advance(token_id)
+        return ends or self._reply.stopped or whole
+
+    def finish(self, finish: Finish) -> None:
+        """Write the last piece; called once the row has ended."""
+        finish = "stop" if self._reply.stopped else finish
+        gain = self._reply.end(finish)
+        self._add(gain, [], finish)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether ``take`` would return something."""
+        return bool(self._pieces)
+
+    def take(self) -> Piece | None:
+        """Return what was written since the last call, joined; None where that is nothing."""
+        pieces = []
+        while self._pieces:
+            pieces.append(self._pieces.popleft())
+        if not pieces:
+            return None
+        return Piece(
+            index=self.index,
+            reasoning="".join(piece.reasoning for piece in pieces),
+            content="".join(piece.content for piece in pieces),
+            logprobs=[found for piece in pieces for found in piece.logprobs],
+            finish=pieces[-1].finish,
+        )
+
+    def collect(self) -> Choice:
+        """Return the whole answer; it has ended."""
+        assert self._finish is not None
+        return Choice(
+            reasoning="".join(self._reasoning),
+            content="".join(self._content),
+            finish=self._finish,
+            tokens=self._tokens,
+            thinking_tokens=self._thinking_tokens,
+            logprobs=tuple(self._logprobs),
+            closed=self._closed,
+        )
+
+    def _add(self, gain: Gain, logprobs: Sequence[TokenLogprob], finish: Finish | None = None) -> None:
+        self._reasoning.append(gain.reasoning)
+        self._content.append(gain.content)
+        self._logprobs += logprobs
+        self._finish = finish
+        if gain.reasoning or gain.content or logprobs or finish:
+            self._pieces.append(
+                Piece(
+                    index=self.index,
+                    reasoning=gain.reasoning,
+                    content=gain.content,
+                    logprobs=list(logprobs),
+                    finish=finish,
+                )
+            )
+
+    def _explain(self, token_id: int, logits_V: Float[Tensor, " V"]) -> TokenLogprob:
+        logprobs_V = logits_V.float().log_softmax(0)
+        values, ids = logprobs_V.topk(min(self._request.top_logprobs or 0, len(logprobs_V)))
+        top = zip(ids.tolist(), values.tolist(), strict=True)
+        return TokenLogprob(
+            token=self._write_token(token_id),
+            logprob=float(logprobs_V[token_id]),
+            top=tuple((self._write_token(other), value) for other, value in top),
+        )
+
+    def _write_token(self, token_id: int) -> str:
+        return str(self._core.decode([token_id], skip_special_tokens=False))
+
+
+def _only(token_id: int, rows: int) -> Bool[Tensor, " V"]:
+    """Allow one token alone."""
+    allowed_V = torch.zeros(rows, dtype=torch.bool)
+    allowed_V[token_id] = True
+    return allowed_V
