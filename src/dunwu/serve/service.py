@@ -14,7 +14,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from threading import Condition, Thread
+from threading import Condition, Event, Thread
 from typing import Final
 
 import torch
@@ -108,9 +108,27 @@ class Reply:
                 yield from self.take()
                 if finished:
                     return
-                self._service.wait_for_news(self)
+                self._service.wait_until(lambda: self.is_finished or any(one.has_news for one in self.writers))
         finally:
             self.cancel()
+
+    def join(self, left: Event | None = None) -> None:
+        """Wait until all answers have ended.
+
+        Args:
+            left: set when nobody waits any more: the reply is cancelled.
+
+        Raises:
+            Fault: whoever waited has left.
+        """
+        self._service.wait_until(lambda: self.is_finished or (left is not None and left.is_set()))
+        if not self.is_finished:
+            self.cancel()
+            raise Fault("whoever asked has left")
+
+    def count_tokens(self) -> int:
+        """Count the tokens that have been written so far."""
+        return sum(writer.tokens for writer in self.writers)
 
     def collect(self) -> list[Choice]:
         """Return the finished answers.
@@ -248,10 +266,15 @@ class GenerationService:
                 worker.gone |= reply.states
             self._changed.notify_all()
 
-    def wait_for_news(self, reply: Reply) -> None:
-        """Wait in the caller's thread until a reply has gained something, or ended."""
+    def wait_until(self, is_met: Callable[[], bool]) -> None:
+        """Wait in the caller's thread; the condition is asked after each step, and when ``wake`` is called."""
         with self._changed:
-            self._changed.wait_for(lambda: reply.is_finished or reply.error or any(w.has_news for w in reply.writers))
+            self._changed.wait_for(is_met)
+
+    def wake(self) -> None:
+        """Have all who wait look again."""
+        with self._changed:
+            self._changed.notify_all()
 
     def stop(self, patience: float) -> None:
         """Refuse new requests, finish those that are there, and end the threads.
@@ -316,8 +339,7 @@ class GenerationService:
         self._tell(replies)
 
     def _tell(self, replies: list[Reply]) -> None:
-        with self._changed:
-            self._changed.notify_all()
+        self.wake()
         if self.on_news is not None and replies:
             self.on_news(list(dict.fromkeys(replies)))
 

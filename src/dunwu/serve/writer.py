@@ -37,6 +37,10 @@ class Writer:
         sampling: how its tokens are drawn.
         opening: what the prompt has written of it.
         grammar: of the answer; its own copy.
+
+    Attributes:
+        index: of the choice.
+        tokens: written so far.
     """
 
     def __init__(
@@ -61,7 +65,7 @@ class Writer:
         self._pieces: deque[Piece] = deque()
         self._reasoning, self._content = list[str](), list[str]()
         self._logprobs: list[TokenLogprob] = []
-        self._tokens = self._thinking_tokens = 0
+        self.tokens = self._thinking_tokens = 0
         self._closed = False
         self._finish: Finish | None = None
         if grammar and model.thinks and self._reply.state == "start":
@@ -87,11 +91,11 @@ class Writer:
             return _only(self._forced[0], self._model.rows)
         if self._grammar is None or thinks:
             return None
-        return self._grammar.find_allowed(self._most - self._tokens)
+        return self._grammar.find_allowed(self._most - self.tokens)
 
     def follow(self, token_id: int, logits_V: Float[Tensor, " V"] | None) -> bool:
         """See ``Steering``."""
-        self._tokens += 1
+        self.tokens += 1
         forced = bool(self._forced)
         if forced:
             self._forced.popleft()
@@ -141,7 +145,7 @@ class Writer:
             reasoning="".join(self._reasoning),
             content="".join(self._content),
             finish=self._finish,
-            tokens=self._tokens,
+            tokens=self.tokens,
             thinking_tokens=self._thinking_tokens,
             logprobs=tuple(self._logprobs),
             closed=self._closed,

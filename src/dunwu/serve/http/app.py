@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -11,16 +11,21 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.types import Receive
 
 from dunwu.errors import Fault, UserError
+from dunwu.serve.ballot import Vote
 from dunwu.serve.http.bodies import ChatBody, list_fields
-from dunwu.serve.http.completions import Heading, write_completion
+from dunwu.serve.http.completions import Heading, stream_reply, stream_vote, write_completion, write_voted
 from dunwu.serve.http.errors import Refusal, explain_body, respond
 from dunwu.serve.http.event_stream import EventStream
 from dunwu.serve.http.guard import Guard, name_client, read_body
 from dunwu.serve.http.metrics import write_metrics
 from dunwu.serve.http.news import News
+from dunwu.serve.http.votes import VotingBooth
+from dunwu.serve.records import ChatRequest
 from dunwu.serve.service import GenerationService
+from dunwu.serve.voting import Voted
 
 
 def make_app(service: GenerationService, keys: Sequence[str] = ()) -> FastAPI:
@@ -36,6 +41,7 @@ def make_app(service: GenerationService, keys: Sequence[str] = ()) -> FastAPI:
         app.state.news = News(service, asyncio.get_running_loop())
         yield
 
+    booth = VotingBooth(service)
     app = FastAPI(title="Dunwu", docs_url=None, redoc_url=None, openapi_url=None, lifespan=live)
     for kind in (UserError, Fault, Exception):
         app.exception_handler(kind)(_refuse)
@@ -65,14 +71,29 @@ def make_app(service: GenerationService, keys: Sequence[str] = ()) -> FastAPI:
         _check_model(service, body.model)
         asked, seed = body.read(*service.model.sampling, name_client(request))
         heading = Heading(model=service.model.name, seed=seed)
+        usage = bool(body.stream_options and body.stream_options.include_usage)
+        if body.vote:
+            return await answer_vote(request, body, asked, heading, usage)
         reply = await asyncio.to_thread(service.submit, asked, streams=bool(body.stream))
         news: News = request.app.state.news
         if body.stream:
-            includes_usage = bool(body.stream_options and body.stream_options.include_usage)
-            return EventStream(heading, reply, news, includes_usage=includes_usage)
+            return EventStream(lambda receive: stream_reply(heading, reply, news, receive, includes_usage=usage))
         async for _ in news.listen(reply, request.receive):
             pass
         return JSONResponse(write_completion(heading, reply))
+
+    async def answer_vote(
+        request: Request, body: ChatBody, asked: ChatRequest, heading: Heading, usage: bool
+    ) -> Response:
+        def hold(receive: Receive) -> AsyncGenerator[Vote | Voted]:
+            return booth.hold(asked, body.vote_confidence, receive)
+
+        if body.stream:
+            return EventStream(lambda receive: stream_vote(heading, hold(receive), includes_usage=usage))
+        async for found in hold(request.receive):
+            if isinstance(found, Voted):
+                return JSONResponse(write_voted(heading, found))
+        raise Fault("the vote ended without a result")
 
     return app
 

@@ -111,7 +111,10 @@ class StreamOptions(Body):
 
 
 class ChatBody(Body):
-    """A body of ``/v1/chat/completions``."""
+    """A body of ``/v1/chat/completions``.
+
+    Of our own are ``max_thinking_tokens``, ``vote`` (samples of which the majority answers) and ``vote_confidence``.
+    """
 
     messages: Annotated[list[MessageBody], Field(min_length=1, max_length=MOST_MESSAGES)]
     model: str = ""
@@ -129,6 +132,8 @@ class ChatBody(Body):
     structured_outputs: StructuredOutputs | None = None
     tools: Annotated[list[dict[str, Any]], Field(max_length=128)] | None = None
     tool_choice: Literal["none", "auto"] | None = None
+    vote: Annotated[int, Field(ge=2, le=MOST_CHOICES)] | None = None
+    vote_confidence: Annotated[float, Field(ge=0.5, lt=1.0)] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     user: str | None = None
@@ -152,6 +157,10 @@ class ChatBody(Body):
         """Check what fields ask for together."""
         if self.top_logprobs is not None and not self.logprobs:
             raise ValueError("top_logprobs takes logprobs: true")
+        if self.vote is not None and self.n > 1:
+            raise ValueError("vote makes one answer of many, and n asks for more")
+        if self.vote_confidence is not None and self.vote is None:
+            raise ValueError("vote_confidence takes vote")
         if self.response_format and self.structured_outputs:
             raise ValueError("response_format and structured_outputs ask for two forms")
         if self.messages[-1].role == "assistant":
@@ -171,7 +180,7 @@ class ChatBody(Body):
         wanted = self.response_format or self.structured_outputs
         request = ChatRequest(
             messages=tuple(message.read() for message in self.messages),
-            seeds=derive_seeds(seed, self.n),
+            seeds=derive_seeds(seed, self.vote or self.n),
             temperature=temperature if self.temperature is None else self.temperature,
             top_p=top_p if self.top_p is None else self.top_p,
             max_tokens=self.max_completion_tokens or self.max_tokens,

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
+from starlette.types import Receive
+
+from dunwu.serve.ballot import Vote
 from dunwu.serve.http.bodies import write_json
+from dunwu.serve.http.news import News
 from dunwu.serve.records import Choice, Piece, TokenLogprob
 from dunwu.serve.service import Reply
+from dunwu.serve.voting import Voted
 
 DONE = b"data: [DONE]\n\n"
 
@@ -36,38 +42,87 @@ def write_completion(heading: Heading, reply: Reply) -> dict[str, Any]:
     return heading.write(
         "chat.completion",
         choices=[_write_choice(index, choice) for index, choice in enumerate(choices)],
-        usage=write_usage(reply, choices),
+        usage=count_usage(reply, choices),
     )
 
 
-def write_usage(reply: Reply, choices: Sequence[Choice]) -> dict[str, Any]:
+def write_voted(heading: Heading, voted: Voted) -> dict[str, Any]:
+    """Return the whole completion of a vote."""
+    return heading.write(
+        "chat.completion",
+        choices=[_write_choice(0, voted.chosen)],
+        usage=_write_usage(voted.prompt_tokens, voted.tokens, voted.choices),
+        vote=voted.vote.describe(),
+    )
+
+
+def count_usage(reply: Reply, choices: Sequence[Choice]) -> dict[str, Any]:
     """Count the tokens of a reply."""
-    written = sum(choice.tokens for choice in choices)
+    return _write_usage(reply.prompt_tokens, sum(choice.tokens for choice in choices), choices)
+
+
+def _write_usage(prompt: int, written: int, choices: Sequence[Choice]) -> dict[str, Any]:
     return {
-        "prompt_tokens": reply.prompt_tokens,
+        "prompt_tokens": prompt,
         "completion_tokens": written,
-        "total_tokens": reply.prompt_tokens + written,
+        "total_tokens": prompt + written,
         "completion_tokens_details": {"reasoning_tokens": sum(choice.thinking_tokens for choice in choices)},
     }
 
 
-def write_events(heading: Heading, pieces: Sequence[Piece]) -> bytes:
-    """Write pieces as events."""
-    return b"".join(_write_event(heading, [_write_delta(piece)]) for piece in pieces)
+async def stream_reply(
+    heading: Heading, reply: Reply, news: News, receive: Receive, *, includes_usage: bool
+) -> AsyncGenerator[bytes]:
+    """Yield the events of a reply.
+
+    Args:
+        heading: of all events.
+        reply: of the service.
+        news: wakes us.
+        receive: of ASGI.
+        includes_usage: a last event says how many tokens there were.
+
+    Raises:
+        Fault: the service failed on the way.
+    """
+    yield b"".join(_write_start(heading, index) for index in range(len(reply.writers)))
+    async with aclosing(news.listen(reply, receive)) as gains:
+        async for pieces in gains:
+            yield b"".join(_write_event(heading, [_write_delta(piece)]) for piece in pieces)
+    if includes_usage:
+        yield _write_event(heading, [], usage=count_usage(reply, reply.collect()))
 
 
-def write_start(heading: Heading, choices: int) -> bytes:
-    """Write the events with which a stream begins: the role of each choice."""
+async def stream_vote(
+    heading: Heading, held: AsyncGenerator[Vote | Voted], *, includes_usage: bool
+) -> AsyncGenerator[bytes]:
+    """Yield the events of a vote: how it stands after each sample, and at last the reply that won.
+
+    Args:
+        heading: of all events.
+        held: see ``VotingBooth.hold``.
+        includes_usage: a last event says how many tokens there were.
+
+    Raises:
+        Fault: the service failed on the way.
+    """
+    yield _write_start(heading, 0)
+    async with aclosing(held) as reports:
+        async for found in reports:
+            if isinstance(found, Vote):
+                yield _write_event(heading, [], vote=found.describe())
+                continue
+            whole = Piece(index=0, reasoning=found.chosen.reasoning, content=found.chosen.content)
+            whole.finish, whole.logprobs = found.chosen.finish, list(found.chosen.logprobs)
+            yield _write_event(heading, [_write_delta(whole)], vote=found.vote.describe())
+            if includes_usage:
+                yield _write_event(heading, [], usage=write_voted(heading, found)["usage"])
+
+
+def _write_start(heading: Heading, index: int) -> bytes:
+    """Write the event with which a choice begins: its role."""
     delta = {"role": "assistant", "content": ""}
-    return b"".join(
-        _write_event(heading, [{"index": index, "delta": delta, "logprobs": None, "finish_reason": None}])
-        for index in range(choices)
-    )
-
-
-def write_usage_event(heading: Heading, reply: Reply) -> bytes:
-    """Write the last event of a stream that says how many tokens there were."""
-    return _write_event(heading, [], usage=write_usage(reply, reply.collect()))
+    return _write_event(heading, [{"index": index, "delta": delta, "logprobs": None, "finish_reason": None}])
 
 
 def write_error_event(body: dict[str, Any]) -> bytes:

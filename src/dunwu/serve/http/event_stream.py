@@ -1,34 +1,33 @@
-"""A reply as server-sent events, for as long as the client listens."""
+"""Replies as server-sent events, for as long as the client listens."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
 from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from dunwu.errors import Fault
-from dunwu.serve.http.completions import DONE, Heading, write_error_event, write_events, write_start, write_usage_event
+from dunwu.errors import Fault, UserError
+from dunwu.serve.http.completions import DONE, write_error_event
 from dunwu.serve.http.errors import render_error
-from dunwu.serve.http.news import News
-from dunwu.serve.service import Reply
+
+MakeEvents = Callable[[Receive], AsyncGenerator[bytes]]
+"""Makes the events; it is given what tells that the client has left."""
 
 
 class EventStream(Response):
-    """See the module.
+    """Sends events as they are made, and an error that comes in the middle as one of them.
 
     Args:
-        heading: of all events.
-        reply: of the service.
-        news: wakes us.
-        includes_usage: a last event says how many tokens there were.
+        make_events: the events but for the last, which says that there are no more.
     """
 
     media_type = "text/event-stream"
 
-    def __init__(self, heading: Heading, reply: Reply, news: News, *, includes_usage: bool) -> None:
+    def __init__(self, make_events: MakeEvents) -> None:
         self.status_code, self.background = 200, None
-        self._heading, self._reply, self._news, self._includes_usage = heading, reply, news, includes_usage
+        self._make_events = make_events
         self.init_headers({"X-Accel-Buffering": "no"})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -38,13 +37,10 @@ class EventStream(Response):
             await send({"type": "http.response.body", "body": content, "more_body": more})
 
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-        await write(write_start(self._heading, len(self._reply.writers)))
         try:
-            async with aclosing(self._news.listen(self._reply, receive)) as gains:
-                async for pieces in gains:
-                    await write(write_events(self._heading, pieces))
-            if self._includes_usage:
-                await write(write_usage_event(self._heading, self._reply))
+            async with aclosing(self._make_events(receive)) as events:
+                async for event in events:
+                    await write(event)
             await write(DONE, more=False)
-        except Fault as error:
+        except (Fault, UserError) as error:
             await write(write_error_event(render_error(error)[1]), more=False)

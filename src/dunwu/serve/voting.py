@@ -1,0 +1,88 @@
+"""Self-consistency over the service: samples are asked a few at a time, until the vote is decided."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from threading import Event
+from typing import Final
+
+from dunwu.serve.ballot import Ballot, Vote
+from dunwu.serve.records import ChatRequest, Choice
+from dunwu.serve.service import GenerationService, Reply
+
+IN_FLIGHT: Final = 8
+"""Samples that are written at once where all may be needed."""
+FEW_IN_FLIGHT: Final = 4
+"""The same where a few may be enough."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voted:
+    """What was voted on: the choices in the order of their seeds, the vote, and what it took.
+
+    Attributes:
+        choices: those that were counted.
+        vote: what it came to.
+        prompt_tokens: of one sample.
+        tokens: written in all, also for samples that were given up when the vote was decided.
+    """
+
+    choices: tuple[Choice, ...]
+    vote: Vote
+    prompt_tokens: int
+    tokens: int
+
+    @property
+    def chosen(self) -> Choice:
+        """The reply: the first that voted for the winner; where nobody voted, the first."""
+        return self.choices[self.vote.winner or 0]
+
+
+def vote(
+    service: GenerationService,
+    request: ChatRequest,
+    *,
+    confidence: float | None = None,
+    weigh: Callable[[str], float] | None = None,
+    report: Callable[[Vote], None] = lambda _: None,
+    left: Event | None = None,
+) -> Voted:
+    """Ask for as many samples as the request has seeds, until they are decided.
+
+    Args:
+        service: what generates.
+        request: with a seed for each sample.
+        confidence: see ``Ballot``.
+        weigh: see ``Ballot``.
+        report: is called with the vote so far after each sample.
+        left: set when nobody waits any more.
+
+    Raises:
+        UserError: see ``GenerationService.submit``.
+        Fault: the service failed, or whoever asked has left.
+    """
+    ballot = Ballot(len(request.seeds), confidence, weigh)
+    waiting = [replace(request, seeds=(seed,)) for seed in request.seeds]
+    asked: list[Reply] = []
+    choices: list[Choice] = []
+    width = IN_FLIGHT if confidence is None else FEW_IN_FLIGHT
+    try:
+        while not ballot.is_decided:
+            while waiting and len(asked) - len(choices) < width:
+                asked.append(service.submit(waiting.pop(0), streams=False))
+            asked[len(choices)].join(left)
+            (choice,) = asked[len(choices)].collect()
+            choices.append(choice)
+            ballot.count(choice.content, cut=choice.finish == "length")
+            report(ballot.close())
+    finally:
+        for reply in asked[len(choices) :]:
+            reply.cancel()
+    given_up = sum(reply.count_tokens() for reply in asked[len(choices) :])
+    return Voted(
+        choices=tuple(choices),
+        vote=ballot.close(),
+        prompt_tokens=asked[0].prompt_tokens,
+        tokens=sum(choice.tokens for choice in choices) + given_up,
+    )
