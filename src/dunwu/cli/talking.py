@@ -1,7 +1,8 @@
-"""The commands that use a model: serve. What they do is imported when they are called."""
+"""The commands that use a model: chat and serve. What they do is imported when they are called."""
 
 from __future__ import annotations
 
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -32,6 +33,47 @@ class DtypeName(StrEnum):
 
 DtypeOption = Annotated[DtypeName, typer.Option(help="Type of the weights in memory.")]
 Threads = Annotated[int, typer.Option(min=0, max=1024, help="CPU threads; 0: every core.")]
+
+
+@main.command()
+def chat(
+    model: ModelName,
+    template: TemplateName = None,
+    temperature: Annotated[float | None, typer.Option(min=0.0, max=2.0, help="Else what the model asks for.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="The same question has the same answer; else: random.")
+    ] = None,
+    vote: Annotated[int, typer.Option(min=1, max=128, help="Samples of which the majority answers.")] = 1,
+    budget: Annotated[int | None, typer.Option(min=0, help="Tokens after which the reasoning is closed.")] = None,
+    max_tokens: Annotated[int | None, typer.Option(min=1, help="Of reasoning and answer; else what fits.")] = None,
+    dtype: DtypeOption = DtypeName.float32,
+    threads: Threads = 0,
+) -> None:
+    """Talk to a model in the terminal.
+
+    A question from a pipe is answered on stdout: echo "..." | dunwu chat MODEL
+    """
+    keep_freed_memory()
+    with show_activity(f"opening {model}"):
+        from dunwu.commands.chat import converse, read_from_terminal
+        from dunwu.commands.serve import open_chat_model
+        from dunwu.serve.service import GenerationService
+        from dunwu.serve.terminal.conversation import Settings
+
+        opened = open_chat_model(model, template=template, dtype=dtype.value, threads=threads)
+        service = GenerationService(opened)
+    settings = Settings(
+        temperature=opened.sampling[0] if temperature is None else temperature,
+        top_p=opened.sampling[1],
+        max_tokens=max_tokens,
+        seed=seed,
+        vote=vote,
+        budget=budget,
+    )
+    try:
+        converse(service, settings, read_from_terminal if sys.stdin.isatty() else None)
+    finally:
+        service.stop(0.0)
 
 
 @main.command()

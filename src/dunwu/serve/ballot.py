@@ -10,8 +10,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from scipy.stats import beta
-
 from dunwu.verifiers.format import extract_answer
 from dunwu.verifiers.math.answers import make_key, same_answer
 
@@ -105,8 +103,10 @@ class Ballot:
 
     def _estimate_majority(self) -> float:
         """Estimate the chance that the leader beats the second in the long run: Beta(votes + 1, second's + 1) > 1/2."""
+        from scipy.special import betainc  # takes long to import, and few ask
+
         leader, second = self._find_leaders()
-        return float(beta.sf(0.5, leader + 1, second + 1)) if leader else 0.0
+        return float(betainc(second + 1, leader + 1, 0.5)) if leader else 0.0
 
     def _find_leaders(self) -> tuple[int, int]:
         votes = sorted((group.votes for group in self._groups), reverse=True)

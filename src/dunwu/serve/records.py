@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from dunwu.errors import UserError
+from dunwu.rollout.seeds import derive_seed
 from dunwu.types import Message
 
 Finish = Literal["stop", "length"]
@@ -116,3 +117,8 @@ class Choice:
     thinking_tokens: int
     logprobs: tuple[TokenLogprob, ...] = ()
     closed: bool = False
+
+
+def derive_seeds(seed: int, count: int) -> tuple[int, ...]:
+    """Derive the seeds of a request's answers: that of the i-th does not depend on how many there are."""
+    return tuple(derive_seed(seed, "answer", index) for index in range(count))

@@ -9,8 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from dunwu.rollout.seeds import derive_seed
-from dunwu.serve.records import ChatRequest, Format
+from dunwu.serve.records import ChatRequest, Format, derive_seeds
 from dunwu.types import Message, Role
 
 MOST_CHOICES = 128
@@ -192,11 +191,6 @@ class ChatBody(Body):
             client=self.user or client,
         )
         return request, seed
-
-
-def derive_seeds(seed: int, count: int) -> tuple[int, ...]:
-    """Derive the seeds of a request's answers: that of the i-th does not depend on how many there are."""
-    return tuple(derive_seed(seed, "answer", index) for index in range(count))
 
 
 def list_fields(body: type[Body]) -> Mapping[str, Any]:

@@ -1,0 +1,1 @@
+"""``dunwu chat``: a conversation in the terminal."""

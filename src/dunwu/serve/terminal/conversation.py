@@ -1,0 +1,187 @@
+"""A conversation in the terminal: its turns, its settings, and the commands that change them."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from dunwu.errors import UserError, did_you_mean
+from dunwu.runs.atomic import atomic_write
+from dunwu.serve.records import ChatRequest, Choice, derive_seeds
+from dunwu.types import Message
+
+MOST_VOTES = 128
+HELP = """\
+/vote N        ask N times and answer with the majority; /vote off
+/budget N      close the reasoning after N tokens; /budget off
+/seed N        the same question has the same answer; /seed random
+/temperature T between 0 and 2
+/think         show the last chain of thought
+/fold on|off   fold the chain when the answer begins, or print all of it
+/new           forget the conversation
+/system TEXT   a system message, before the conversation
+/save FILE     write the conversation as JSON
+/quit          leave; so does Ctrl-D. Ctrl-C stops an answer"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How questions are asked.
+
+    Attributes:
+        temperature: see ``ChatRequest``; so are ``top_p`` and ``max_tokens``.
+        seed: of every answer; None: another each time.
+        vote: samples that vote; 1: none.
+        budget: tokens of reasoning; None: no bound.
+        folds: the chain is folded when the answer begins.
+        system: the system message, or "".
+    """
+
+    temperature: float
+    top_p: float
+    max_tokens: int | None = None
+    seed: int | None = None
+    vote: int = 1
+    budget: int | None = None
+    folds: bool = True
+    system: str = ""
+
+
+@dataclass(slots=True, kw_only=True)
+class Turn:
+    """A question, and what was answered under which seed."""
+
+    question: str
+    reasoning: str
+    answer: str
+    seed: int
+    votes: dict[str, Any] | None = None
+
+
+@dataclass(slots=True)
+class Conversation:
+    """See the module.
+
+    Attributes:
+        settings: how questions are asked.
+        takes_turns: the model can be told of earlier turns.
+        turns: those that have been.
+        over: the user has left.
+    """
+
+    settings: Settings
+    takes_turns: bool
+    turns: list[Turn] = field(default_factory=list)
+    over: bool = False
+
+    def ask(self, question: str) -> tuple[ChatRequest, int]:
+        """Return the request that a question makes, and its seed."""
+        settings = self.settings
+        seed = secrets.randbits(32) if settings.seed is None else settings.seed
+        messages = [Message(role="system", content=settings.system)] if settings.system else []
+        for turn in self.turns if self.takes_turns else ():
+            messages.append(Message(role="user", content=turn.question))
+            messages.append(Message(role="assistant", content=turn.answer))
+        messages.append(Message(role="user", content=question))
+        request = ChatRequest(
+            messages=tuple(messages),
+            seeds=derive_seeds(seed, settings.vote),
+            temperature=settings.temperature,
+            top_p=settings.top_p,
+            max_tokens=settings.max_tokens,
+            max_thinking_tokens=settings.budget,
+        )
+        return request, seed
+
+    def keep(self, question: str, choice: Choice, seed: int, votes: dict[str, Any] | None = None) -> None:
+        """Keep an answer as a turn."""
+        turn = Turn(question=question, reasoning=choice.reasoning, answer=choice.content, seed=seed, votes=votes)
+        self.turns.append(turn)
+
+    def obey(self, line: str) -> str:
+        """Obey a command, and return what to say about it.
+
+        Raises:
+            UserError: there is no such command, or not with that value.
+        """
+        name, _, value = line.removeprefix("/").partition(" ")
+        commands: dict[str, Callable[[str], str]] = {
+            "vote": self._set_vote,
+            "budget": self._set_budget,
+            "seed": self._set_seed,
+            "temperature": self._set_temperature,
+            "think": self._show_chain,
+            "fold": self._set_fold,
+            "new": self._begin_anew,
+            "system": self._set_system,
+            "save": self._save,
+            "help": lambda _: HELP,
+            "quit": self._leave,
+        }
+        if name not in commands:
+            raise UserError(f"there is no command /{name:.40}{did_you_mean(name, commands)}; /help names them")
+        return commands[name](value.strip())
+
+    def _set_vote(self, value: str) -> str:
+        count = 1 if value == "off" else _read_number(value, "/vote", 1, MOST_VOTES)
+        self.settings = replace(self.settings, vote=count)
+        return f"{count} samples vote" if count > 1 else "each answer is a single sample"
+
+    def _set_budget(self, value: str) -> str:
+        budget = None if value == "off" else _read_number(value, "/budget", 0, 1 << 20)
+        self.settings = replace(self.settings, budget=budget)
+        return "the reasoning has no bound" if budget is None else f"the reasoning is closed after {budget} tokens"
+
+    def _set_seed(self, value: str) -> str:
+        seed = None if value == "random" else _read_number(value, "/seed", 0, 2**63 - 1)
+        self.settings = replace(self.settings, seed=seed)
+        return "another seed for each answer" if seed is None else f"seed {seed}"
+
+    def _set_temperature(self, value: str) -> str:
+        try:
+            temperature = float(value)
+        except ValueError:
+            temperature = -1.0
+        if not 0.0 <= temperature <= 2.0:
+            raise UserError(f"{value!r:.40} is no number from 0 to 2", field="/temperature")
+        self.settings = replace(self.settings, temperature=temperature)
+        return f"temperature {temperature:g}"
+
+    def _show_chain(self, value: str) -> str:
+        return (self.turns[-1].reasoning if self.turns else "") or "there is no chain of thought yet"
+
+    def _set_fold(self, value: str) -> str:
+        if value not in ("on", "off"):
+            raise UserError(f"{value!r:.40} is neither on nor off", field="/fold")
+        self.settings = replace(self.settings, folds=value == "on")
+        return "chains are folded" if value == "on" else "chains are printed"
+
+    def _begin_anew(self, value: str) -> str:
+        self.turns = []
+        return "a new conversation"
+
+    def _set_system(self, value: str) -> str:
+        self.settings = replace(self.settings, system=value)
+        return "a system message stands first" if value else "no system message"
+
+    def _save(self, value: str) -> str:
+        if not value:
+            raise UserError("name a file", field="/save")
+        path = Path(value).expanduser()
+        content = {"settings": asdict(self.settings), "turns": [asdict(turn) for turn in self.turns]}
+        atomic_write(path, (json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode())
+        return f"{path}: {len(self.turns)} turns"
+
+    def _leave(self, value: str) -> str:
+        self.over = True
+        return ""
+
+
+def _read_number(value: str, field: str, least: int, most: int) -> int:
+    if not value.isascii() or not value.isdecimal() or len(value) > 20 or not least <= int(value) <= most:
+        raise UserError(f"{value!r:.40} is no whole number from {least} to {most}", field=field)
+    return int(value)

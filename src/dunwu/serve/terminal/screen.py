@@ -1,0 +1,105 @@
+"""What a conversation looks like in a terminal: the chain dimmed, and folded when the answer begins."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Iterable
+from typing import Final
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
+
+from dunwu.errors import CONTROL
+from dunwu.serve.ballot import Vote
+from dunwu.serve.records import Choice, Piece
+
+TAIL: Final = 8
+"""Lines of a chain that are shown while it is written."""
+CONTROLS: Final = re.compile(f"(?![\n\t]){CONTROL.pattern}")
+REFRESHES: Final = 12
+"""Of the chain's last lines, a second."""
+
+
+class Screen:
+    """Writes to a terminal, or to a pipe: there answers alone go to stdout.
+
+    Args:
+        console: where answers go.
+        notes: where everything else does.
+    """
+
+    def __init__(self, console: Console, notes: Console) -> None:
+        self._console, self._notes = console, notes
+
+    def say(self, text: str) -> None:
+        """Say something about the conversation."""
+        if text:
+            self._notes.print(Text(clean(text), style="dim"))
+
+    def complain(self, text: str) -> None:
+        """Say what is wrong."""
+        self._notes.print(Text(f"error: {clean(text)}", style="red"))
+
+    def show_reply(self, pieces: Iterable[Piece], *, folds: bool) -> None:
+        """Write a reply as it comes: the chain dimmed, then the answer.
+
+        Args:
+            pieces: of one choice.
+            folds: of the chain only the last lines are shown, and when the answer begins nothing but its length.
+        """
+        start, chain = time.monotonic(), list[str]()
+        tail = Live(console=self._notes, transient=True, refresh_per_second=REFRESHES)
+        begun = False
+        with tail:
+            for piece in pieces:
+                if piece.reasoning and folds:
+                    chain.append(piece.reasoning)
+                    tail.update(_dim_tail("".join(chain), self._notes.width))
+                elif piece.reasoning:
+                    chain.append(piece.reasoning)
+                    self._write(self._notes, piece.reasoning, "dim")
+                if piece.content:
+                    if not begun:
+                        tail.update(Group())
+                        tail.stop()
+                        self._end_chain("".join(chain), time.monotonic() - start, folds)
+                        begun = True
+                    self._write(self._console, piece.content, "")
+        if not begun:
+            self._end_chain("".join(chain), time.monotonic() - start, folds)
+        self._console.print()
+
+    def show_whole(self, choice: Choice) -> None:
+        """Write a reply that is there already."""
+        self._write(self._console, choice.content, "")
+        self._console.print()
+
+    def show_vote(self, vote: Vote) -> None:
+        """Say how a vote ended."""
+        asked = f"{vote.samples} of {vote.wanted}" if vote.samples < vote.wanted else f"{vote.samples}"
+        groups = ", ".join(f"{clean(group.answer):.40}: {group.votes}" for group in vote.groups[:5])
+        tied = "; tied, the first counts" if vote.tied else ""
+        self.say(f"{asked} samples voted: {groups or 'none has an answer'}{tied}")
+
+    def _end_chain(self, chain: str, seconds: float, folds: bool) -> None:
+        if chain and folds:
+            self.say(f"thought for {seconds:.1f} s, {len(chain):,} characters; /think shows it")
+        elif chain:
+            self._notes.print()
+
+    @staticmethod
+    def _write(console: Console, text: str, style: str) -> None:
+        console.print(Text(clean(text), style=style), end="", soft_wrap=True)
+
+
+def clean(text: str) -> str:
+    """Return a text that a terminal shows and does not obey."""
+    return CONTROLS.sub("", text)
+
+
+def _dim_tail(chain: str, width: int) -> Text:
+    """Return the last lines of a chain, as wide as the terminal."""
+    lines = clean(chain)[-TAIL * width :].splitlines()
+    return Text("\n".join(lines[-TAIL:]), style="dim", overflow="fold")
