@@ -126,7 +126,7 @@ class ReplyText:
         places = [place for stop in self._stop if (place := self._answer.find(stop)) >= 0]
         if places:
             self.stopped = True
-            return self._answer[: min(places)].rstrip()
+            return self._answer[: min(places)]
         kept = "" if ends else _find_beginning(self._answer, self._stop)
         passed, self._answer = self._answer[: len(self._answer) - len(kept)], kept
         return passed

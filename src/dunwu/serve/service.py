@@ -311,9 +311,9 @@ class GenerationService:
                 share = -(-(self.decoding + len(self._queue)) // len(self.workers))
                 while self._queue and len(batch.states) < min(share, batch.max_sequences):
                     batch.add([self._queue.take()])
+                self._changed.notify_all()
                 if batch.states:
                     return True
-                self._changed.notify_all()
                 self._changed.wait()
         return False
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from dunwu.rollout.builtin.cache import KnownPrefix
 
-SHORTEST = 16
+SHORTEST = 8
 """Tokens in common that are worth the copying."""
 Layers = Sequence[tuple[Float[Tensor, "K P D"], Float[Tensor, "K P D"]]]
 
