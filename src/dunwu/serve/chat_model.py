@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from jaxtyping import Int32
+import torch
+from jaxtyping import Bool, Int32
+from torch import Tensor
 
 from dunwu.config.schema import ModelSpec, PromptSpec
 from dunwu.errors import UserError
@@ -61,6 +63,13 @@ class ChatModel:
         model = self.policy.model
         light = isinstance(model, LightModel)
         return len(model.parts.weights["lm_head.weight"] if light else model.get_output_embeddings().weight)
+
+    @cached_property
+    def no_end(self) -> Bool[Tensor, " V"]:
+        """All tokens but those that end a completion."""
+        allowed_V = torch.ones(self.rows, dtype=torch.bool)
+        allowed_V[list(self.policy.eos_ids)] = False
+        return allowed_V
 
     @property
     def takes_turns(self) -> bool:

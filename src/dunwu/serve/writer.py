@@ -89,8 +89,10 @@ class Writer:
             self._forced.extend(self._model.closing if opened else (*self._model.opening, *self._model.closing))
         if self._forced:
             return _only(self._forced[0], self._model.rows)
-        if self._grammar is None or thinks:
+        if self._grammar is None:
             return None
+        if thinks:  # the answer has to follow
+            return self._model.no_end
         return self._grammar.find_allowed(self._most - self.tokens)
 
     def follow(self, token_id: int, logits_V: Float[Tensor, " V"] | None) -> bool:

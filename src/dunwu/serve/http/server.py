@@ -32,14 +32,18 @@ def serve(
     listener = listen(port, "dunwu serve")
     try:
         announce(f"http://{LOOPBACK}:{listener.getsockname()[1]}")
-        config = uvicorn.Config(
-            make_app(service, keys),
-            http="h11",
-            ws="none",
-            log_level="warning",
-            limit_concurrency=MOST_CONNECTIONS,
-            timeout_graceful_shutdown=patience,
-        )
-        uvicorn.Server(config).run(sockets=[listener])
+        uvicorn.Server(configure(service, keys, patience=patience)).run(sockets=[listener])
     finally:
         service.stop(0.0)
+
+
+def configure(service: GenerationService, keys: Sequence[str], *, patience: int) -> uvicorn.Config:
+    """Configure the server: what a request may be before the application sees it, and how it ends; see ``serve``."""
+    return uvicorn.Config(
+        make_app(service, keys),
+        http="h11",
+        ws="none",
+        log_level="warning",
+        limit_concurrency=MOST_CONNECTIONS,
+        timeout_graceful_shutdown=patience,
+    )
