@@ -1,0 +1,299 @@
+"""The cache of reasoning paths: one SQLite file, one writer at a time, any number of threads that read.
+
+A hit only reads. Who was used how often is counted in memory and written with the next entry, so a kill loses counts
+and nothing else. Entries that were stored stay, whatever moment the process is killed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import time
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import Any, Final, Self
+
+from dunwu.errors import UserError
+from dunwu.runs.atomic import make_directory
+from dunwu.serve.path_cache.database import connect, open_file, set_aside
+from dunwu.serve.path_cache.hints import blank_path
+from dunwu.serve.path_cache.normalize import NormalizedQuestion
+from dunwu.serve.path_cache.records import CacheStats, Entry, Hit, Provenance, ReasoningPath
+
+PAGE: Final = 4096
+SMALLEST: Final = 1 << 20
+LOG_BYTES: Final = 64 << 10
+"""Of SQLite's log (FILE-wal), beyond which it is copied into the file and cut."""
+RESERVED: Final = LOG_BYTES + (32 << 10)
+"""Bytes of the bound for that log and for its index (FILE-shm)."""
+SHARE: Final = 8
+"""One entry may have this part of the bound."""
+INSERT: Final = "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+FIND: Final = "SELECT content, checksum, created, uses, last_used FROM entries WHERE key = ?"
+FIND_PATH: Final = """
+SELECT content, checksum, created, numbers FROM entries
+WHERE path_key = ? AND numbers != ? ORDER BY uses DESC, created DESC LIMIT 1
+"""
+OLDEST: Final = "SELECT key FROM entries ORDER BY last_used LIMIT 1"
+
+
+class PathCache:
+    """Finished chains by model, way of sampling and question.
+
+    Args:
+        file: The SQLite file; it and its folder are made where they are missing. One process at a time has it.
+        max_bytes: What the file and SQLite's log beside it may have after each call. Chains unused for the longest time
+            make room; while one is stored, the log may have a few times its size more.
+        now: Returns the seconds since 1970.
+
+    Raises:
+        UserError: The bound is below 1 MiB; the file is somebody else's, or cannot be opened.
+
+    Attributes:
+        notices: Lines for people: a damaged file was set aside, the file system refuses.
+    """
+
+    def __init__(self, file: Path, max_bytes: int, *, now: Callable[[], float] = time.time) -> None:
+        if max_bytes < SMALLEST:
+            raise UserError(f"{max_bytes:,} bytes are too few: a cache needs {SMALLEST:,}", field="max_bytes")
+        make_directory(file.parent)
+        self._file, self._max_bytes, self._now = file, max_bytes, now
+        notice = open_file(file)
+        self.notices = [notice] if notice else []
+        self._writer = connect(file)
+        self._readers: list[sqlite3.Connection] = []
+        self._writing, self._counting = Lock(), Lock()
+        self._counts = Counter[str]()
+        self._uses: dict[bytes, tuple[int, float]] = {}
+        """Key -> uses that are not written yet, and the last of them."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def find(self, model: str, sampling: str, question: NormalizedQuestion) -> Hit | None:
+        """Find what was answered to exactly this question.
+
+        Args:
+            model: See ``keys.hash_model``.
+            sampling: See ``keys.make_sampling_key``.
+            question: See ``normalize.normalize_conversation``.
+        """
+        key = _digest(model, sampling, question.exact)
+        row = self._read(FIND, (key,))
+        entry = _load_entry(row[0], row[1]) if row else None
+        if row is None or entry is None or entry.question != question.exact:
+            self._count(misses=1)
+            return None
+        now = self._now()
+        with self._counting:
+            uses = self._uses.get(key, (0, 0.0))[0]
+            self._uses[key] = (uses + 1, now)
+        self._count(hits=1, tokens_saved=entry.tokens)
+        _, _, created, written, last_used = row
+        return Hit(entry=entry, created=created, age_s=now - created, uses=written + uses, last_used=last_used)
+
+    def find_path(self, model: str, question: NormalizedQuestion) -> ReasoningPath | None:
+        """Find how a question with the same template and other numbers was solved; the most used first, then the newest.
+
+        Args:
+            model: See ``find``.
+            question: See ``find``.
+
+        Returns:
+            The path; None for questions without numbers, and where the answer has none.
+        """
+        if not question.numbers:
+            return None
+        row = self._read(FIND_PATH, (_digest(model, question.template), json.dumps(question.numbers)))
+        entry = _load_entry(row[0], row[1]) if row else None
+        text = row and entry and blank_path(entry.reasoning, json.loads(row[3]), entry.final_answer)
+        if not row or not entry or not text:
+            return None
+        self._count(paths=1)
+        return ReasoningPath(text=text, provenance=entry.provenance, age_s=self._now() - row[2])
+
+    def put(self, model: str, sampling: str, question: NormalizedQuestion, entry: Entry) -> bool:
+        """Store a chain, and let others make room for it.
+
+        Args:
+            model: See ``find``.
+            sampling: See ``find``.
+            question: See ``find``.
+            entry: What to store.
+
+        Returns:
+            Whether it is stored. It is not where its answer is neither verified nor voted by a majority, or is empty;
+            where a verified one would give way to a voted one; where it has more than an eighth of the bound; and
+            where the file system refuses, which a notice says.
+        """
+        content, checksum = _dump_entry(entry)
+        whole = bool(entry.answer.strip() and entry.final_answer.strip()) and entry.question == question.exact
+        if not entry.provenance.is_trusted or not whole or len(content) > self._max_bytes // SHARE:
+            self._count(refused=1)
+            return False
+        key, now = _digest(model, sampling, question.exact), self._now()
+        path_key = _digest(model, question.template)
+
+        def insert() -> bool:
+            self._write_uses()
+            row = self._writer.execute(FIND, (key,)).fetchone()
+            old = _load_entry(row[0], row[1]) if row else None
+            if old and old.provenance.kind == "verified" and entry.provenance.kind != "verified":
+                return False
+            numbers = json.dumps(question.numbers)
+            self._writer.execute(INSERT, (key, path_key, numbers, now, 0, now, checksum, content))
+            self._evict()
+            return True
+
+        stored = bool(self._write(insert))
+        self._count(refused=not stored)
+        return stored
+
+    def clear(self) -> None:
+        """Forget everything, and give the space back."""
+
+        def delete() -> None:
+            with self._counting:
+                self._uses.clear()
+            self._writer.execute("DELETE FROM entries")
+            self._give_back()
+
+        self._write(delete)
+
+    def stats(self) -> CacheStats:
+        """Count what is stored, and what was found since the cache was opened."""
+        row = self._read("SELECT count(*) FROM entries", ())
+        files = [self._file, *(self._file.with_name(self._file.name + end) for end in ("-wal", "-shm"))]
+        size = sum(path.stat().st_size for path in files if path.exists())
+        names = ("hits", "paths", "misses", "refused", "evicted", "tokens_saved")
+        with self._counting:
+            counts = {name: self._counts[name] for name in names}
+        return CacheStats(entries=row[0] if row else 0, file_bytes=size, max_bytes=self._max_bytes, **counts)
+
+    def close(self) -> None:
+        """Write what is counted and close the file; nothing may be asked after that."""
+        self._write(self._write_uses)
+        with self._writing:
+            for connection in (*self._readers, self._writer):
+                connection.close()
+
+    # Reading and writing
+
+    def _read(self, query: str, values: tuple[object, ...]) -> tuple[Any, ...] | None:
+        """Return the first row; None, too, where the file cannot be read: who asks can generate."""
+        readers = self._readers
+        try:
+            connection = readers.pop() if readers else connect(self._file)
+        except (IndexError, sqlite3.Error):
+            return None
+        try:
+            rows = connection.execute(query, values).fetchall()
+        except sqlite3.DatabaseError as error:
+            connection.close()
+            self._handle(error)
+            return None
+        readers.append(connection)  # of the list that it came from: another one belongs to another file
+        return rows[0] if rows else None
+
+    def _write(self, work: Callable[[], bool | None]) -> bool | None:
+        """Do work in one transaction and keep the log short; return None where the file system refuses."""
+        try:
+            with self._writing:
+                with self._transaction():
+                    done = work()
+                self._cut_log()
+                return done
+        except sqlite3.DatabaseError as error:
+            self._handle(error)
+            return None
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._writer.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._writer.execute("COMMIT")
+        except BaseException:
+            if self._writer.in_transaction:
+                self._writer.execute("ROLLBACK")
+            raise
+
+    def _handle(self, error: sqlite3.DatabaseError) -> None:
+        """Begin anew where the file is damaged; note it where it cannot be used now; raise what is an error of ours."""
+        if isinstance(error, sqlite3.OperationalError):
+            notice = f"{self._file}: the cache of reasoning paths cannot be used now: {error}"
+            self.notices += [] if notice in self.notices else [notice]
+        elif type(error) is sqlite3.DatabaseError:
+            self._begin_anew()
+        else:
+            raise error
+
+    def _begin_anew(self) -> None:
+        with self._writing:
+            self._writer.close()
+            self._readers = []
+            self.notices.append(set_aside(self._file, "was damaged"))
+            open_file(self._file)
+            self._writer = connect(self._file)
+
+    def _count(self, **counts: int) -> None:
+        with self._counting:
+            self._counts.update(counts)
+
+    def _write_uses(self) -> None:
+        with self._counting:
+            uses, self._uses = self._uses, {}
+        self._writer.executemany(
+            "UPDATE entries SET uses = uses + ?, last_used = ? WHERE key = ?",
+            [(count, last, key) for key, (count, last) in uses.items()],
+        )
+
+    def _evict(self) -> None:
+        """Delete the chains unused for the longest time until the rest fits, and give their pages back."""
+        bound = (self._max_bytes - RESERVED) // PAGE
+        while self._read_number("page_count") - self._read_number("freelist_count") > bound:
+            self._writer.execute(f"DELETE FROM entries WHERE key = ({OLDEST})")
+            self._count(evicted=1)
+        self._give_back()
+
+    def _give_back(self) -> None:
+        """Cut the free pages off the file, once the log is copied into it."""
+        for _ in range(self._read_number("freelist_count")):
+            self._writer.execute("PRAGMA incremental_vacuum")  # sqlite3 takes one step of it, which is one page
+
+    def _read_number(self, pragma: str) -> int:
+        return int(self._writer.execute(f"PRAGMA {pragma}").fetchone()[0])
+
+    def _cut_log(self) -> None:
+        """Copy a long log into the file, which has its new size only then."""
+        log = self._file.with_name(self._file.name + "-wal")
+        if log.exists() and log.stat().st_size > LOG_BYTES:
+            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def _digest(*parts: str) -> bytes:
+    return hashlib.sha256(json.dumps(parts).encode()).digest()
+
+
+def _dump_entry(entry: Entry) -> tuple[str, int]:
+    """Write an entry as JSON in ASCII, which holds any text, half surrogate pairs too; with its checksum."""
+    content = json.dumps(asdict(entry))
+    return content, zlib.crc32(content.encode())
+
+
+def _load_entry(content: object, checksum: object) -> Entry | None:
+    """Read an entry; None where bytes of it changed on the disk, which SQLite does not notice."""
+    if not isinstance(content, str) or zlib.crc32(content.encode()) != checksum:
+        return None
+    fields = json.loads(content)
+    return Entry(**fields | {"provenance": Provenance(**fields["provenance"])})
