@@ -40,7 +40,9 @@ def blank_path(reasoning: str, numbers: Sequence[str], final_answer: str) -> str
     def name(number: WrittenNumber) -> str:
         return letters.get(_identify(number.text), BLANK)
 
-    text = BOXED.sub(lambda _: BLANK, reasoning).replace(final_answer.strip(), BLANK)
+    text = BOXED.sub(lambda _: BLANK, reasoning)
+    if read_value(final_answer.strip()) is None:  # an expression, or a number with its unit
+        text = re.sub(re.escape(final_answer.strip()), lambda _: BLANK, text, flags=re.IGNORECASE)
     return replace_numbers(text, name)
 
 

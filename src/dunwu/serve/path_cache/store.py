@@ -21,7 +21,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from dunwu.errors import UserError
-from dunwu.runs.atomic import make_directory
+from dunwu.runs.atomic import make_directory, translate_errors
 from dunwu.serve.path_cache.database import connect, open_file, set_aside
 from dunwu.serve.path_cache.hints import blank_path
 from dunwu.serve.path_cache.normalize import NormalizedQuestion
@@ -103,7 +103,7 @@ class PathCache:
         return Hit(entry=entry, created=created, age_s=now - created, uses=written + uses, last_used=last_used)
 
     def find_path(self, model: str, question: NormalizedQuestion) -> ReasoningPath | None:
-        """Find how a question with the same template and other numbers was solved; the most used first, then the newest.
+        """Find how a question with the same template and other numbers was solved: the most used one, then the newest.
 
         Args:
             model: See ``find``.
@@ -200,13 +200,14 @@ class PathCache:
             rows = connection.execute(query, values).fetchall()
         except sqlite3.DatabaseError as error:
             connection.close()
-            self._handle(error)
+            self._handle(error, readers)
             return None
         readers.append(connection)  # of the list that it came from: another one belongs to another file
         return rows[0] if rows else None
 
     def _write(self, work: Callable[[], bool | None]) -> bool | None:
         """Do work in one transaction and keep the log short; return None where the file system refuses."""
+        readers = self._readers
         try:
             with self._writing:
                 with self._transaction():
@@ -214,7 +215,7 @@ class PathCache:
                 self._cut_log()
                 return done
         except sqlite3.DatabaseError as error:
-            self._handle(error)
+            self._handle(error, readers)
             return None
 
     @contextmanager
@@ -228,18 +229,20 @@ class PathCache:
                 self._writer.execute("ROLLBACK")
             raise
 
-    def _handle(self, error: sqlite3.DatabaseError) -> None:
+    def _handle(self, error: sqlite3.DatabaseError, readers: list[sqlite3.Connection]) -> None:
         """Begin anew where the file is damaged; note it where it cannot be used now; raise what is an error of ours."""
         if isinstance(error, sqlite3.OperationalError):
             notice = f"{self._file}: the cache of reasoning paths cannot be used now: {error}"
             self.notices += [] if notice in self.notices else [notice]
         elif type(error) is sqlite3.DatabaseError:
-            self._begin_anew()
+            self._begin_anew(readers)
         else:
             raise error
 
-    def _begin_anew(self) -> None:
-        with self._writing:
+    def _begin_anew(self, readers: list[sqlite3.Connection]) -> None:
+        with self._writing, translate_errors(self._file):
+            if readers is not self._readers:  # another thread has met the damage, too
+                return
             self._writer.close()
             self._readers = []
             self.notices.append(set_aside(self._file, "was damaged"))
@@ -275,9 +278,10 @@ class PathCache:
         return int(self._writer.execute(f"PRAGMA {pragma}").fetchone()[0])
 
     def _cut_log(self) -> None:
-        """Copy a long log into the file, which has its new size only then."""
+        """Copy a long log into the file, or one that makes the file shorter."""
         log = self._file.with_name(self._file.name + "-wal")
-        if log.exists() and log.stat().st_size > LOG_BYTES:
+        long = log.exists() and log.stat().st_size > LOG_BYTES
+        if long or self._file.stat().st_size > PAGE * self._read_number("page_count"):
             self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
