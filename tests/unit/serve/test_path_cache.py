@@ -270,6 +270,15 @@ def test_damage_inside_is_met_and_set_aside(tmp_path: Path) -> None:
     assert (tmp_path / "paths.db.damaged").stat().st_size == len(content)
 
 
+def test_damage_that_two_threads_meet_is_set_aside_once(cache: PathCache) -> None:
+    readers = cache._readers
+    cache._begin_anew(readers)
+    assert put(cache, QUESTION, make_entry(QUESTION))
+    cache._begin_anew(readers)
+    assert find(cache, QUESTION) == "13"
+    assert len(cache.notices) == 1
+
+
 def test_a_file_cut_short_is_set_aside(tmp_path: Path) -> None:
     file = tmp_path / "paths.db"
     fill(file)
