@@ -69,7 +69,7 @@ def set_aside(file: Path, reason: str) -> str:
 
 
 def connect(file: Path) -> sqlite3.Connection:
-    """Open a connection that commits what it does at once, unless told otherwise by BEGIN."""
+    """Open a connection that commits each statement at once, but for those behind BEGIN."""
     connection = sqlite3.connect(file, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA wal_autocheckpoint = 0")  # it could copy pages that the next statement frees
     connection.execute("PRAGMA synchronous = NORMAL")  # a kill loses nothing, a power cut the last entries at most
