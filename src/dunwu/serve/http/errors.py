@@ -37,7 +37,7 @@ def explain_body(error: ValidationError, known: Mapping[str, Any]) -> Refusal:
         known: the fields that there are.
     """
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    place = [str(part) for part in first["loc"] if not str(part).endswith("]") and not str(part)[:1].isupper()]
+    place = [str(part) for part in first["loc"] if part != "str" and not str(part).endswith("]")]  # no union's members
     field = ".".join(place)[:200]
     if first["type"] == "extra_forbidden":
         return Refusal(400, f"no such field{did_you_mean(place[-1], known)}", field=field, code="unknown_field")
