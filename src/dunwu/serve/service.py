@@ -306,12 +306,14 @@ class GenerationService:
         batch = worker.batch
         with self._changed:
             while not self._over:
+                before = len(batch.states), len(self._queue)
                 batch.drop(worker.gone)
                 worker.gone = set()
                 share = -(-(self.decoding + len(self._queue)) // len(self.workers))
                 while self._queue and len(batch.states) < min(share, batch.max_sequences):
                     batch.add([self._queue.take()])
-                self._changed.notify_all()
+                if before != (len(batch.states), len(self._queue)):  # else two idle workers would wake each other
+                    self._changed.notify_all()
                 if batch.states:
                     return True
                 self._changed.wait()

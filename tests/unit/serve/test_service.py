@@ -222,3 +222,14 @@ def test_memory_bounds_the_positions(model: ChatModel) -> None:
     finally:
         service.stop(0.0)
         model.positions = positions
+
+
+def test_idle_workers_sleep(service: GenerationService, monkeypatch: pytest.MonkeyPatch) -> None:
+    collect(service, ask(question_of(9), 1, 2))
+    woken = threading.Semaphore(0)
+    drop = Batch.drop
+    monkeypatch.setattr(Batch, "drop", lambda batch, states: (woken.release(), drop(batch, states))[1])
+    service.wake()
+    for _ in service.workers:
+        assert woken.acquire(timeout=30)
+    assert not woken.acquire(timeout=0.3), "one look each, and no more"
