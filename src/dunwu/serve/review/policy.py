@@ -1,0 +1,110 @@
+"""The policy file: topics, the rules by which a text is about one, and what is done then."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self, get_args
+
+from pydantic import AfterValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from dunwu.config.schema.base import Name, Share, Strict
+from dunwu.errors import UserError, did_you_mean
+from dunwu.serve.review.matching import compile_keyword, compile_pattern
+from dunwu.serve.review.settings import read_settings
+
+Action = Literal["answer", "verify", "hold", "refuse"]
+ACTIONS: Final[tuple[Action, ...]] = get_args(Action)
+"""From the mildest to the strictest."""
+Place = Literal["question", "reasoning", "answer"]
+
+
+def _keyword(keyword: str) -> str:
+    try:
+        compile_keyword(keyword)
+    except ValueError as error:
+        raise PydanticCustomError("keyword", "{reason}", {"reason": str(error)}) from None
+    return keyword
+
+
+def _pattern(pattern: str) -> str:
+    try:
+        compile_pattern(pattern)
+    except ValueError as error:
+        raise PydanticCustomError("pattern", "{reason}", {"reason": str(error)}) from None
+    return pattern
+
+
+class ModelRule(Strict):
+    """When a safety model says that a text is about the topic."""
+
+    threshold: Share
+    """The lowest score that counts; scores go from 0, harmless, to 1."""
+
+
+class Topic(Strict):
+    """What answers may be about, and what is done with those."""
+
+    action: Action
+    """What is done: ``answer``; ``verify``, answer after a second verification; ``hold`` for a person; ``refuse``."""
+    keywords: tuple[Annotated[str, Field(max_length=200), AfterValidator(_keyword)], ...] = ()
+    """Words and phrases, in any case and width, also spaced out."""
+    patterns: tuple[Annotated[str, Field(max_length=1000), AfterValidator(_pattern)], ...] = ()
+    """Regular expressions, tried on the normalized text: small letters of one width."""
+    model: ModelRule | None = None
+    """Also asks the safety model."""
+    applies_to: Annotated[tuple[Place, ...], Field(min_length=1)] = ("question", "reasoning", "answer")
+    """Where the rules look."""
+    refusal: str | None = None
+    """For ``refuse``: what is answered instead; None: the policy's."""
+
+    @model_validator(mode="after")
+    def _has_a_rule(self) -> Self:
+        if not (self.keywords or self.patterns or self.model):
+            raise PydanticCustomError("rules", "needs keywords, patterns or model")
+        return self
+
+
+class Policy(Strict):
+    """Topics, and what is done with an answer that is about none of them."""
+
+    name: Name
+    """What the policy is called in the log."""
+    default: Action
+    """What is done where no topic matches."""
+    refusal: str = "I cannot help with this. 这个问题我无法回答。"
+    """What is answered instead of a refused answer."""
+    topics: Annotated[dict[Name, Topic], Field(min_length=1)]
+    """Topics by name; where several match, the strictest action wins."""
+
+    @property
+    def needs_model(self) -> bool:
+        """Whether a topic asks the safety model."""
+        return any(topic.model for topic in self.topics.values())
+
+    @property
+    def needs_reviewer(self) -> bool:
+        """Whether answers may wait for a person."""
+        return any(action in ("verify", "hold") for action in (self.default, *(t.action for t in self.topics.values())))
+
+
+def load_policy(source: Path | str) -> Policy:
+    """Read a policy.
+
+    Args:
+        source: A TOML file, or the name of a policy that comes with Dunwu.
+
+    Raises:
+        UserError: There is no such policy, or something in it is wrong; the line names file and field.
+    """
+    folder = resources.files("dunwu") / "assets" / "policies"
+    packaged = {file.name.removesuffix(".toml"): file for file in folder.iterdir()}
+    path = Path(source)
+    if not path.exists() and str(source) in packaged:
+        with resources.as_file(packaged[str(source)]) as file:
+            return read_settings(file, Policy)
+    if not path.exists():
+        hint = did_you_mean(str(source), packaged) or f"; policies of Dunwu: {', '.join(sorted(packaged))}"
+        raise UserError(f"no such file{hint}", file=path)
+    return read_settings(path, Policy)
