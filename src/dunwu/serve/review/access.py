@@ -142,11 +142,9 @@ async def read_form(request: Request) -> dict[str, str]:
     """Read the fields of a form that one of our pages has sent, line ends as a model writes them.
 
     Raises:
-        HTTPException: Another site sent it, or it is no form.
+        HTTPException: Another site sent it, or it cannot be read.
     """
     check_same_origin(request)
-    if not request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
-        raise HTTPException(415, "send a form")
     try:
         fields = parse_qs((await read_body(request)).decode(), keep_blank_values=True, max_num_fields=10)
     except ValueError:

@@ -1,0 +1,98 @@
+"""A second verification releases only what all checks agree on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NoReturn
+
+import pytest
+
+from dunwu.serve.review.decision import Decision
+from dunwu.serve.review.verification import (
+    Check,
+    apply_verification,
+    check_by_derivation,
+    check_by_rule,
+    check_by_vote,
+    is_same,
+    verify,
+)
+
+WANTED = Decision(action="verify", topics=("dose",), reasons=("dose: 'mg' stands in the answer",))
+
+
+@pytest.mark.parametrize(
+    ("derived", "answer", "same"),
+    [
+        ("0.5", r"\frac{1}{2}", True),
+        ("1/2", "50%", True),
+        ("5 mg", "5mg", True),
+        ("5 mg", "5 g", False),
+        ("5 mg", "5 ml", False),
+        ("10", "-10", False),
+        ("", "", False),
+        (" ", "x", False),
+        ("Paris", "paris", True),
+        ("not safe", "safe", False),
+    ],
+)
+def test_answers_are_the_same_by_the_verifiers_equivalence(derived: str, answer: str, same: bool) -> None:
+    assert is_same(derived, answer) is same
+
+
+@pytest.mark.parametrize(
+    ("samples", "outcome"),
+    [
+        (["5", "5.0", "10/2"], "agree"),
+        (["5", "5", "6", None], "disagree"),  # two of four are no majority
+        (["5", "5", "5", None], "agree"),
+        (["6", "6", "5"], "disagree"),
+        ([None, " "], "failed"),
+        ([], "failed"),
+    ],
+)
+def test_a_vote_needs_more_than_half_of_all_samples(samples: Sequence[str | None], outcome: str) -> None:
+    (found,) = verify("q", "5", [check_by_vote(lambda _: samples)])
+    assert found.outcome == outcome
+
+
+def _raise(_: str) -> NoReturn:
+    raise RuntimeError("no such server")
+
+
+@pytest.mark.parametrize(
+    ("check", "outcome"),
+    [
+        (check_by_derivation("tool", lambda _: "5"), "agree"),
+        (check_by_derivation("tool", lambda _: "6"), "disagree"),
+        (check_by_derivation("tool", lambda _: None), "failed"),
+        (check_by_derivation("tool", _raise), "failed"),
+        (check_by_rule("range", lambda _, answer: float(answer) < 10), "agree"),
+        (check_by_rule("range", lambda _, answer: float(answer) > 10), "disagree"),
+        (check_by_rule("range", lambda _, answer: bool(float("x"))), "failed"),
+    ],
+)
+def test_only_agreement_releases(check: Check, outcome: str) -> None:
+    found = verify("q", "5", [check])
+    assert [one.outcome for one in found] == [outcome]
+    decision = apply_verification(WANTED, found)
+    assert decision.action == ("answer" if outcome == "agree" else "hold")
+    assert decision.reasons[1].startswith(f"{check.name}: {outcome}: ")
+
+
+def test_all_checks_must_agree_and_the_first_that_does_not_ends_it() -> None:
+    agree, disagree = check_by_derivation("a", lambda _: "5"), check_by_derivation("b", lambda _: "6")
+    found = verify("q", "5", [agree, disagree, check_by_derivation("c", _raise)])
+    assert [(one.check, one.outcome) for one in found] == [("a", "agree"), ("b", "disagree")]
+    assert apply_verification(WANTED, found).action == "hold"
+
+
+@pytest.mark.parametrize("answer", [None, "", "  "])
+def test_a_text_without_a_final_answer_is_held(answer: str | None) -> None:
+    assert apply_verification(WANTED, verify("q", answer, [check_by_vote(lambda _: ["5"])])).action == "hold"
+
+
+def test_no_check_is_no_agreement_and_other_actions_stay() -> None:
+    assert apply_verification(WANTED, ()).action == "hold"
+    refused = Decision(action="refuse")
+    assert apply_verification(refused, verify("q", "5", [check_by_derivation("a", lambda _: "5")])) == refused
