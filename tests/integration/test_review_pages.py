@@ -125,9 +125,12 @@ def test_an_answer_is_reviewed_with_the_keyboard_alone(service: Service) -> None
     page.locator(".waiting a").first.focus()
     page.keyboard.press("Enter")
     playwright.expect(page.locator("pre.code").nth(1)).to_have_text("300 mg")
+    playwright.expect(page.get_by_role("button", name="Claim it, to decide")).to_be_focused()
     page.keyboard.press("Enter")  # on "Claim it", which has the focus
+    page.wait_for_url("**/*#verdict")
     edited = page.get_by_label("Answer for the client")
     edited.focus()
+    playwright.expect(edited).to_be_focused()
     page.keyboard.press("Control+A")
     page.keyboard.type("200 mg")
     page.keyboard.press("Tab")

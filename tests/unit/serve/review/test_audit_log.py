@@ -12,7 +12,7 @@ import pytest
 
 from dunwu.errors import Fault
 from dunwu.serve.review import audit_log
-from dunwu.serve.review.audit_log import AuditLog, Head, verify_log
+from dunwu.serve.review.audit_log import AuditLog, BrokenLine, Head, verify_log
 
 
 @pytest.fixture
@@ -64,6 +64,8 @@ def test_a_line_that_is_not_what_was_written_is_found(log: AuditLog, how: str, l
     broken = verify_log(log.path)
     assert broken is not None
     assert broken.line == line
+    if how in ("removed", "moved", "doubled"):
+        assert broken.reason == "does not follow the line before it"
 
 
 def test_a_log_that_was_cut_or_made_anew_is_found_by_the_head_alone(log: AuditLog) -> None:
@@ -83,8 +85,10 @@ def test_a_log_that_was_cut_or_made_anew_is_found_by_the_head_alone(log: AuditLo
     broken = verify_log(log.path, log.read_head())
     assert broken is not None
     assert broken.line == 5
-    log.path.write_bytes(content + content.splitlines(keepends=True)[-1])
-    assert verify_log(log.path, log.read_head()) is not None
+    more, _ = audit_log._make_line({"event": "released"}, json.loads(lines[-1])["hash"])
+    log.path.write_bytes(content + more)
+    assert verify_log(log.path) is None
+    assert verify_log(log.path, log.read_head()) == BrokenLine(6, "the database knows no such line")
 
 
 @pytest.mark.parametrize("kept", [0, 1, 40, -1], ids=["nothing", "a byte", "some", "all but the end"])

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+import dunwu
 from dunwu.errors import Fault, UserError
 from dunwu.serve.review import held_queue
 from dunwu.serve.review.held_queue import CLAIM_SECONDS, HeldQueue
@@ -253,9 +254,9 @@ def test_on_a_full_disk_holding_fails_and_what_was_kept_stays(tmp_path: Path) ->
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
 
-    done = subprocess.run(
-        [sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True, preexec_fn=limit, check=False
-    )
+    command = [sys.executable, "-c", FULL, str(tmp_path)]
+    environment = {"PYTHONPATH": str(Path(dunwu.__file__).parents[1])}
+    done = subprocess.run(command, capture_output=True, text=True, preexec_fn=limit, check=False, env=environment)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     kept = [line.split()[1] for line in lines if line.startswith("kept")]

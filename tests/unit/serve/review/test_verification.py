@@ -34,6 +34,8 @@ WANTED = Decision(action="verify", topics=("dose",), reasons=("dose: 'mg' stands
         (" ", "x", False),
         ("Paris", "paris", True),
         ("not safe", "safe", False),
+        ("1,2", "x=1,y=2", False),  # the one says which is which, and the other does not
+        ("5", "5 mg", True),  # a unit on one side only: the question may have named it
     ],
 )
 def test_answers_are_the_same_by_the_verifiers_equivalence(derived: str, answer: str, same: bool) -> None:
