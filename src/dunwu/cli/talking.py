@@ -1,4 +1,4 @@
-"""The commands that use a model: chat and serve. What they do is imported when they are called."""
+"""The commands that use a model: chat, serve, and keys for it. What they do is imported when they are called."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from dunwu.cli.application import main
+from dunwu.cli.application import main, parse_folder
 from dunwu.cli.printing import show_activity
 from dunwu.machine import GIB, keep_freed_memory
 
@@ -87,9 +87,16 @@ def serve(
     max_sequences: Annotated[int, typer.Option(min=1, max=4096, help="Answers that are written at once.")] = 64,
     queue: Annotated[int, typer.Option(min=1, max=1 << 20, help="Answers that may wait; beyond: 429.")] = 256,
     memory: Annotated[float, typer.Option(min=0.01, max=4096, help="GiB of keys and values, at most.")] = 4.0,
-    keys: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Keys, a line each, of which clients give one.")
+    cache: Annotated[Path | None, typer.Option(metavar="FILE", help="Keep voted answers, and find them again.")] = None,
+    cache_size: Annotated[int, typer.Option(min=1, max=1 << 20, help="MiB of that file, at most.")] = 256,
+    hints: Annotated[bool, typer.Option("--hints", help="Give solved paths to questions with other numbers.")] = False,
+    policy: Annotated[
+        str | None, typer.Option(metavar="FILE", help="Review answers: a TOML file, safety, medicine or finance.")
     ] = None,
+    review: Annotated[
+        Path, typer.Option(parser=parse_folder, metavar="PATH", help="Where held answers wait for a person.")
+    ] = Path("review"),
+    keys: Annotated[Path | None, typer.Option(metavar="FILE", help="Who may ask and review; see dunwu key.")] = None,
     patience: Annotated[
         int, typer.Option(min=0, max=3600, help="Seconds for requests to end when asked to stop.")
     ] = 30,
@@ -100,24 +107,43 @@ def serve(
     """
     keep_freed_memory()
     with show_activity(f"opening {model}"):
-        from dunwu.commands.serve import read_keys
+        from dunwu.commands.serve import Surroundings, open_chat_model
         from dunwu.commands.serve import serve as serve_model
         from dunwu.serve.service import ServiceLimits
 
-        limits = ServiceLimits(max_sequences=max_sequences, queue=queue, memory=int(memory * GIB))
-
-    def announce(address: str) -> None:
-        typer.echo(f"serving at {address}/v1; Ctrl-C ends it")
-
+        opened = open_chat_model(model, name=name, template=template, dtype=dtype.value, threads=threads)
+    surroundings = Surroundings(
+        cache=cache, cache_bytes=cache_size << 20, hints=hints, policy=policy, review=review, keys=keys
+    )
     serve_model(
-        model,
+        opened,
         port=port,
-        announce=announce,
-        name=name,
-        template=template,
-        dtype=dtype.value,
-        threads=threads,
-        limits=limits,
-        keys=read_keys(keys),
+        announce=lambda address: typer.echo(f"serving at {address}/v1; Ctrl-C ends it"),
+        limits=ServiceLimits(max_sequences=max_sequences, queue=queue, memory=int(memory * GIB)),
+        surroundings=surroundings,
         patience=patience,
     )
+
+
+class RoleName(StrEnum):
+    """What the holder of a key may do."""
+
+    client = "client"
+    reviewer = "reviewer"
+    admin = "admin"
+
+
+@main.command()
+def key(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Who gets the key.")],
+    role: Annotated[RoleName, typer.Option(help="What they may do.")] = RoleName.client,
+) -> None:
+    """Make a key for dunwu serve.
+
+    Prints the key, which is kept nowhere, and on stdout the lines for the keys file.
+    """
+    from dunwu.serve.review.keys import make_key
+
+    made, lines = make_key(name, role.value)
+    typer.echo(f"the key of {name}, shown once: {made}", err=True)
+    typer.echo(lines)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -10,7 +11,14 @@ from dunwu.api.model_sources import source_of
 from dunwu.config.schema import ModelSpec, is_server
 from dunwu.errors import UserError
 from dunwu.machine import AskedDtype
+from dunwu.serve.answering import Answerer
 from dunwu.serve.chat_model import ChatModel
+from dunwu.serve.path_cache.store import PathCache
+from dunwu.serve.path_memory import PathMemory
+from dunwu.serve.review.held_queue import HeldQueue
+from dunwu.serve.review.keys import check_reviewers, load_keys
+from dunwu.serve.review.policy import load_policy
+from dunwu.serve.reviewer import Reviewer
 from dunwu.serve.service import GenerationService, ServiceLimits
 
 
@@ -44,55 +52,58 @@ def open_chat_model(
     return ChatModel(shown, source.source, template or str(source.template), source.stop, spec)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What stands around the model of a server.
+
+    Attributes:
+        cache: The file of the cache of reasoning paths; None: nothing is kept.
+        cache_bytes: Its bound.
+        hints: Questions with other numbers get the path of a solved one.
+        policy: A policy file, or the name of one that comes with Dunwu; None: answers go out as they are.
+        review: The folder in which held answers wait.
+        keys: The keys file; None: anybody on this machine may ask, and nobody may review.
+    """
+
+    cache: Path | None = None
+    cache_bytes: int = 256 << 20
+    hints: bool = False
+    policy: str | None = None
+    review: Path = Path("review")
+    keys: Path | None = None
+
+
 def serve(
-    text: str,
+    model: ChatModel,
     *,
     port: int,
     announce: Callable[[str], None],
-    name: str = "",
-    template: str | None = None,
-    dtype: AskedDtype = "float32",
-    threads: int = 0,
-    limits: ServiceLimits | None = None,
-    keys: Sequence[str] = (),
+    limits: ServiceLimits,
+    surroundings: Surroundings,
     patience: int = 30,
 ) -> None:
     """Serve a model on this machine's loopback until the process is asked to stop.
 
     Args:
-        text: See ``open_chat_model``; so are ``name``, ``template``, ``dtype`` and ``threads``.
+        model: See ``open_chat_model``.
         port: Where; 0 for any port that is free.
         announce: Is called with the address once it answers there.
-        name: What clients call the model.
-        template: How it is asked.
-        dtype: Type of the weights in memory.
-        threads: CPU threads.
         limits: Of rows, queue and memory.
-        keys: Of which one is wanted with each request.
+        surroundings: Cache, policy and keys.
         patience: Seconds that requests may still take when it is asked to stop.
 
     Raises:
-        UserError: The model cannot be used, or the port is taken.
+        UserError: A file cannot be used, or the port is taken.
     """
     from dunwu.serve.http.server import serve as serve_http
 
-    model = open_chat_model(text, name=name, template=template, dtype=dtype, threads=threads)
-    service = GenerationService(model, limits or ServiceLimits())
-    serve_http(service, port, announce, keys=keys, patience=patience)
-
-
-def read_keys(file: Path | None) -> tuple[str, ...]:
-    """Read keys, a line each.
-
-    Raises:
-        UserError: The file cannot be read, or holds none.
-    """
-    if file is None:
-        return ()
-    try:
-        keys = tuple(line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip())
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot be read: {error}", file=file) from None
-    if not keys:
-        raise UserError("holds no key", file=file)
-    return keys
+    keys = load_keys(surroundings.keys) if surroundings.keys else None
+    policy = load_policy(surroundings.policy) if surroundings.policy else None
+    if policy is not None:
+        check_reviewers(policy, keys)
+    cache = PathCache(surroundings.cache, surroundings.cache_bytes) if surroundings.cache else None
+    queue = HeldQueue(surroundings.review) if policy else None
+    service = GenerationService(model, limits)
+    memory = PathMemory(cache, model, hints=surroundings.hints) if cache else None
+    reviewer = Reviewer(policy, queue, service) if policy and queue else None
+    serve_http(Answerer(service, memory, reviewer), port, announce, keys=keys, patience=patience)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 import pytest
@@ -12,8 +13,10 @@ import uvicorn
 
 from dunwu.config.schema import ModelSpec
 from dunwu.loopback import LOOPBACK, listen
+from dunwu.serve.answering import Answerer
 from dunwu.serve.chat_model import ChatModel
 from dunwu.serve.http.server import configure
+from dunwu.serve.review.keys import Keys, load_keys, make_key
 from dunwu.serve.service import GenerationService, ServiceLimits
 
 
@@ -49,22 +52,24 @@ def http_service(model: ChatModel) -> Iterator[GenerationService]:
 @pytest.fixture(scope="session")
 def address(http_service: GenerationService) -> Iterator[Address]:
     """A server that anybody may ask."""
-    with run_server(http_service) as found:
+    with run_server(Answerer(http_service)) as found:
         yield found
 
 
 @pytest.fixture
-def locked_address(service: GenerationService) -> Iterator[Address]:
-    """A server that wants a key."""
-    with run_server(service, keys=("open sesame",)) as found:
-        yield found
+def locked_address(service: GenerationService, tmp_path: Path) -> Iterator[tuple[Address, str]]:
+    """A server that wants a key, and the key."""
+    key, lines = make_key("ann", "client")
+    (tmp_path / "keys.toml").write_text(lines)
+    with run_server(Answerer(service), load_keys(tmp_path / "keys.toml")) as found:
+        yield found, key
 
 
 @contextmanager
-def run_server(service: GenerationService, keys: Sequence[str] = ()) -> Iterator[Address]:
+def run_server(answerer: Answerer, keys: Keys | None = None) -> Iterator[Address]:
     """Run a server in a thread, as ``dunwu serve`` runs it in a process."""
     listener = listen(0, "a test")
-    server = uvicorn.Server(configure(service, keys, patience=5))
+    server = uvicorn.Server(configure(answerer, keys, patience=5))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     port = listener.getsockname()[1]

@@ -307,11 +307,12 @@ def test_the_asynchronous_client_asks_many_at_once(client: openai.OpenAI, addres
     assert [answer.choices for answer in answers[:4]] == [ask(client, seed=seed).choices for seed in range(4)]
 
 
-def test_keys_are_wanted_where_there_are_any(locked_address: Address) -> None:
-    url = f"{locked_address.url}/v1"
+def test_keys_are_wanted_where_there_are_any(locked_address: tuple[Address, str]) -> None:
+    address, key = locked_address
+    url = f"{address.url}/v1"
     stranger = openai.OpenAI(base_url=url, api_key="wrong", max_retries=0)
     with stranger, pytest.raises(openai.AuthenticationError, match="a key is wanted"):
         stranger.models.list()
-    with openai.OpenAI(base_url=url, api_key="open sesame", max_retries=0) as friend:
+    with openai.OpenAI(base_url=url, api_key=key, max_retries=0) as friend:
         assert [model.id for model in friend.models.list()] == ["nano"]
-    assert httpx.get(f"{locked_address.url}/health").json() == {"status": "ok", "model": "nano"}
+    assert httpx.get(f"{address.url}/health").json() == {"status": "ok", "model": "nano"}

@@ -226,9 +226,13 @@ def test_memory_bounds_the_positions(model: ChatModel) -> None:
 
 def test_idle_workers_sleep(service: GenerationService, monkeypatch: pytest.MonkeyPatch) -> None:
     collect(service, ask(question_of(9), 1, 2))
-    woken = threading.Semaphore(0)
-    drop = Batch.drop
-    monkeypatch.setattr(Batch, "drop", lambda batch, states: (woken.release(), drop(batch, states))[1])
+    woken, drop = threading.Semaphore(0), Batch.drop
+
+    def count(batch: Batch, states: Any) -> None:
+        woken.release()
+        drop(batch, states)
+
+    monkeypatch.setattr(Batch, "drop", count)
     service.wake()
     for _ in service.workers:
         assert woken.acquire(timeout=30)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -14,39 +15,43 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive
 
 from dunwu.errors import Fault, UserError
+from dunwu.serve.answering import Answer, Answerer, Order
 from dunwu.serve.ballot import Vote
 from dunwu.serve.http.bodies import ChatBody, list_fields
-from dunwu.serve.http.completions import Heading, stream_reply, stream_vote, write_completion, write_voted
+from dunwu.serve.http.completions import Heading, stream_answer, stream_reply, write_answer, write_completion
+from dunwu.serve.http.desk import Desk
 from dunwu.serve.http.errors import Refusal, explain_body, respond
 from dunwu.serve.http.event_stream import EventStream
-from dunwu.serve.http.guard import Guard, name_client, read_body
+from dunwu.serve.http.guard import Guard, name_connection, read_body
 from dunwu.serve.http.metrics import write_metrics
 from dunwu.serve.http.news import News
-from dunwu.serve.http.votes import VotingBooth
 from dunwu.serve.records import ChatRequest
+from dunwu.serve.review.keys import Key, Keys
+from dunwu.serve.review.router import make_review_router
 from dunwu.serve.service import GenerationService
-from dunwu.serve.voting import Voted
 
 
-def make_app(service: GenerationService, keys: Sequence[str] = ()) -> FastAPI:
+def make_app(answerer: Answerer, keys: Keys | None = None) -> FastAPI:
     """Make the application.
 
     Args:
-        service: what generates.
-        keys: of whom one is wanted with each request; none: anybody on this machine may ask.
+        answerer: who answers; where it has a reviewer, there are the addresses of the review, too.
+        keys: of whom one is wanted with each request; None: anybody on this machine may ask.
     """
+    service, desk = answerer.service, Desk(answerer)
 
     @asynccontextmanager
     async def live(app: FastAPI) -> AsyncIterator[None]:
         app.state.news = News(service, asyncio.get_running_loop())
         yield
 
-    booth = VotingBooth(service)
     app = FastAPI(title="Dunwu", docs_url=None, redoc_url=None, openapi_url=None, lifespan=live)
     for kind in (UserError, Fault, Exception):
         app.exception_handler(kind)(_refuse)
     app.exception_handler(HTTPException)(_refuse_path)
-    app.add_middleware(Guard, keys=tuple(keys))
+    app.add_middleware(Guard, keys=keys)
+    if answerer.reviewer is not None:
+        app.include_router(make_review_router(answerer.reviewer.queue, keys))
 
     @app.get("/health")
     def health() -> Response:
@@ -69,31 +74,47 @@ def make_app(service: GenerationService, keys: Sequence[str] = ()) -> FastAPI:
     async def chat_completions(request: Request) -> Response:
         body = _parse(await read_body(request))
         _check_model(service, body.model)
-        asked, seed = body.read(*service.model.sampling, name_client(request))
+        asked, seed = body.read(*service.model.sampling, name_connection(request))
+        remembers = body.may_be_remembered and "no-store" not in request.headers.get("cache-control", "")
+        key: Key = request.state.key
+        order = Order(
+            votes=body.vote is not None,
+            confidence=body.vote_confidence,
+            remembers=remembers,
+            client=key.name,
+            webhook=key.webhook,
+        )
         heading = Heading(model=service.model.name, seed=seed)
-        usage = bool(body.stream_options and body.stream_options.include_usage)
-        if body.vote:
-            return await answer_vote(request, body, asked, heading, usage)
+        if order.votes or answerer.reviewer or (await asyncio.to_thread(answerer.has_stored, asked, order)):
+            return await answer_whole(request, body, asked, order, heading)
+        asked, more = await asyncio.to_thread(answerer.prepare, asked, order)
+        return await answer_in_pieces(request, body, asked, replace(heading, more=more))
+
+    async def answer_whole(
+        request: Request, body: ChatBody, asked: ChatRequest, order: Order, heading: Heading
+    ) -> Response:
+        def find(receive: Receive) -> AsyncGenerator[Vote | Answer]:
+            return desk.answer(asked, order, receive)
+
+        if body.stream:
+            return EventStream(
+                lambda receive: stream_answer(heading, find(receive), includes_usage=body.includes_usage)
+            )
+        async for found in find(request.receive):
+            if isinstance(found, Answer):
+                return JSONResponse(write_answer(heading, found))
+        raise Fault("the answer did not come")
+
+    async def answer_in_pieces(request: Request, body: ChatBody, asked: ChatRequest, heading: Heading) -> Response:
         reply = await asyncio.to_thread(service.submit, asked, streams=bool(body.stream))
         news: News = request.app.state.news
         if body.stream:
-            return EventStream(lambda receive: stream_reply(heading, reply, news, receive, includes_usage=usage))
+            return EventStream(
+                lambda receive: stream_reply(heading, reply, news, receive, includes_usage=body.includes_usage)
+            )
         async for _ in news.listen(reply, request.receive):
             pass
         return JSONResponse(write_completion(heading, reply))
-
-    async def answer_vote(
-        request: Request, body: ChatBody, asked: ChatRequest, heading: Heading, usage: bool
-    ) -> Response:
-        def hold(receive: Receive) -> AsyncGenerator[Vote | Voted]:
-            return booth.hold(asked, body.vote_confidence, receive)
-
-        if body.stream:
-            return EventStream(lambda receive: stream_vote(heading, hold(receive), includes_usage=usage))
-        async for found in hold(request.receive):
-            if isinstance(found, Voted):
-                return JSONResponse(write_voted(heading, found))
-        raise Fault("the vote ended without a result")
 
     return app
 

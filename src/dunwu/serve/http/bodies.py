@@ -166,6 +166,16 @@ class ChatBody(Body):
             raise ValueError("the last message is the assistant's: there is nothing to answer")
         return self
 
+    @property
+    def may_be_remembered(self) -> bool:
+        """Whether a stored answer would do: nobody asks for a certain seed, several answers, or log-probabilities."""
+        return self.seed is None and self.n == 1 and not self.logprobs
+
+    @property
+    def includes_usage(self) -> bool:
+        """Whether a stream ends with how many tokens there were."""
+        return self.stream_options is not None and self.stream_options.include_usage
+
     def read(self, temperature: float, top_p: float, client: str) -> tuple[ChatRequest, int]:
         """Return the request as the service takes it, and the seed that its answers' seeds are made of.
 

@@ -4,36 +4,45 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.types import Receive
 
+from dunwu.serve.answering import Answer
 from dunwu.serve.ballot import Vote
 from dunwu.serve.http.bodies import write_json
 from dunwu.serve.http.news import News
 from dunwu.serve.records import Choice, Piece, TokenLogprob
 from dunwu.serve.service import Reply
-from dunwu.serve.voting import Voted
 
 DONE = b"data: [DONE]\n\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heading:
-    """What all parts of one completion begin with; ``seed`` asks for the same again."""
+    """What all parts of one completion begin with.
+
+    Attributes:
+        model: its name.
+        seed: asks for the same again.
+        more: fields beside OpenAI's: where the answer comes from.
+        id: of the completion.
+        created: seconds of the epoch.
+    """
 
     model: str
     seed: int
+    more: Mapping[str, Any] = field(default_factory=dict)
     id: str = field(default_factory=lambda: f"chatcmpl-{uuid.uuid4().hex}")
     created: int = field(default_factory=lambda: int(time.time()))
 
     def write(self, kind: str, **more: Any) -> dict[str, Any]:
         """Return the object of a kind."""
         head = {"id": self.id, "object": kind, "created": self.created, "model": self.model, "seed": self.seed}
-        return {**head, **more}
+        return {**head, **self.more, **more}
 
 
 def write_completion(heading: Heading, reply: Reply) -> dict[str, Any]:
@@ -46,14 +55,14 @@ def write_completion(heading: Heading, reply: Reply) -> dict[str, Any]:
     )
 
 
-def write_voted(heading: Heading, voted: Voted) -> dict[str, Any]:
-    """Return the whole completion of a vote."""
-    return heading.write(
-        "chat.completion",
-        choices=[_write_choice(0, voted.chosen)],
-        usage=_write_usage(voted.prompt_tokens, voted.tokens, voted.choices),
-        vote=voted.vote.describe(),
-    )
+def write_answer(heading: Heading, answer: Answer) -> dict[str, Any]:
+    """Return the completion of an answer that came whole."""
+    choice = _write_choice(0, answer.choice) | {"finish_reason": answer.finish}
+    return heading.write("chat.completion", choices=[choice], usage=_count(answer), **answer.more)
+
+
+def _count(answer: Answer) -> dict[str, Any]:
+    return _write_usage(answer.prompt_tokens, answer.tokens, [answer.choice])
 
 
 def count_usage(reply: Reply, choices: Sequence[Choice]) -> dict[str, Any]:
@@ -93,30 +102,31 @@ async def stream_reply(
         yield _write_event(heading, [], usage=count_usage(reply, reply.collect()))
 
 
-async def stream_vote(
-    heading: Heading, held: AsyncGenerator[Vote | Voted], *, includes_usage: bool
+async def stream_answer(
+    heading: Heading, found: AsyncGenerator[Vote | Answer], *, includes_usage: bool
 ) -> AsyncGenerator[bytes]:
-    """Yield the events of a vote: how it stands after each sample, and at last the reply that won.
+    """Yield the events of an answer that comes whole: how a vote stands after each sample, and at last the answer.
 
     Args:
         heading: of all events.
-        held: see ``VotingBooth.hold``.
+        found: see ``Desk.answer``.
         includes_usage: a last event says how many tokens there were.
 
     Raises:
+        UserError: the request cannot be answered.
         Fault: the service failed on the way.
     """
     yield _write_start(heading, 0)
-    async with aclosing(held) as reports:
-        async for found in reports:
-            if isinstance(found, Vote):
-                yield _write_event(heading, [], vote=found.describe())
+    async with aclosing(found) as reports:
+        async for report in reports:
+            if isinstance(report, Vote):
+                yield _write_event(heading, [], vote=report.describe())
                 continue
-            whole = Piece(index=0, reasoning=found.chosen.reasoning, content=found.chosen.content)
-            whole.finish, whole.logprobs = found.chosen.finish, list(found.chosen.logprobs)
-            yield _write_event(heading, [_write_delta(whole)], vote=found.vote.describe())
+            choice = report.choice
+            whole = Piece(index=0, reasoning=choice.reasoning, content=choice.content, logprobs=list(choice.logprobs))
+            yield _write_event(heading, [_write_delta(whole) | {"finish_reason": report.finish}], **report.more)
             if includes_usage:
-                yield _write_event(heading, [], usage=write_voted(heading, found)["usage"])
+                yield _write_event(heading, [], usage=_count(report))
 
 
 def _write_start(heading: Heading, index: int) -> bytes:

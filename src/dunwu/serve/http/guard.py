@@ -6,9 +6,7 @@ It is plain ASGI, because a reply that streams shall reach the client, and its l
 from __future__ import annotations
 
 import asyncio
-import hmac
 import re
-from collections.abc import Sequence
 from typing import Final
 
 from fastapi import Request
@@ -16,6 +14,7 @@ from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dunwu.serve.http.errors import Refusal, respond
+from dunwu.serve.review.keys import LOCAL, Key, Keys
 
 HOSTS: Final = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?", re.IGNORECASE)
 LARGEST_BODY: Final = 4 << 20
@@ -37,10 +36,10 @@ class Guard:
 
     Args:
         app: what is guarded.
-        keys: of whom one is wanted below ``/v1``; none: anybody on this machine may ask.
+        keys: of whom one is wanted below ``/v1``; None: anybody on this machine may ask.
     """
 
-    def __init__(self, app: ASGIApp, keys: Sequence[str]) -> None:
+    def __init__(self, app: ASGIApp, keys: Keys | None) -> None:
         self._app, self._keys = app, keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -58,7 +57,7 @@ class Guard:
         try:
             _check_host(HTTPConnection(scope))
             if scope["path"].startswith("/v1/"):
-                _check_key(HTTPConnection(scope), self._keys)
+                scope.setdefault("state", {})["key"] = _find_client(HTTPConnection(scope), self._keys)
         except Refusal as error:
             answer = respond(error)
         await answer(scope, receive, send_guarded)
@@ -76,23 +75,25 @@ def _check_host(request: HTTPConnection) -> None:
         raise Refusal(403, "another site may not ask here", code="wrong_origin")
 
 
-def _check_key(request: HTTPConnection, keys: Sequence[str]) -> None:
-    """Want one of the keys, where there are any.
+def _find_client(request: HTTPConnection, keys: Keys | None) -> Key:
+    """Find who holds the key of a request; anybody on this machine is ``local`` where there are no keys.
 
     Raises:
-        Refusal: there is none, or it is another.
+        Refusal: there is no key, or an unknown one.
     """
-    if not keys:
-        return
-    given = request.headers.get("authorization", "").partition("Bearer ")[2]
-    if not any(hmac.compare_digest(given.encode(), key.encode()) for key in keys):
+    if keys is None:
+        return LOCAL
+    scheme, _, presented = request.headers.get("authorization", "").partition(" ")
+    key = keys.find(presented.strip()) if scheme.lower() == "bearer" else None
+    if key is None:
         raise Refusal(401, "a key is wanted: Authorization: Bearer KEY", code="invalid_api_key")
+    return key
 
 
-def name_client(request: Request) -> str:
-    """Name whoever asks, for turns in the queue: by key or by connection."""
+def name_connection(request: Request) -> str:
+    """Name whoever asks, for turns in the queue: by key and by connection."""
     peer = f"{request.client.host}:{request.client.port}" if request.client else ""
-    return request.headers.get("authorization", "") or peer
+    return f"{request.state.key.name} {peer}"
 
 
 async def read_body(request: Request) -> bytes:

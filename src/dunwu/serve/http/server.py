@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import uvicorn
 
 from dunwu.loopback import LOOPBACK, listen
+from dunwu.serve.answering import Answerer
 from dunwu.serve.http.app import make_app
-from dunwu.serve.service import GenerationService
+from dunwu.serve.review.keys import Keys
+from dunwu.serve.review.webhooks import WebhookSender
 
 MOST_CONNECTIONS = 1024
 """Open at once; more are answered with 503."""
 
 
 def serve(
-    service: GenerationService, port: int, announce: Callable[[str], None], *, keys: Sequence[str] = (), patience: int
+    answerer: Answerer, port: int, announce: Callable[[str], None], *, keys: Keys | None = None, patience: int
 ) -> None:
     """Serve until the process is asked to stop; requests that are there are finished first.
 
     Args:
-        service: what generates; it is stopped, too.
+        answerer: who answers; its service is stopped, too.
         port: where; 0 for any port that is free.
         announce: is called with the address once it answers there.
         keys: see ``make_app``.
@@ -30,17 +32,22 @@ def serve(
         UserError: the port is taken.
     """
     listener = listen(port, "dunwu serve")
+    notices = WebhookSender(answerer.reviewer.queue) if answerer.reviewer else None
     try:
+        if notices:
+            notices.start()
         announce(f"http://{LOOPBACK}:{listener.getsockname()[1]}")
-        uvicorn.Server(configure(service, keys, patience=patience)).run(sockets=[listener])
+        uvicorn.Server(configure(answerer, keys, patience=patience)).run(sockets=[listener])
     finally:
-        service.stop(0.0)
+        if notices:
+            notices.close()
+        answerer.close()
 
 
-def configure(service: GenerationService, keys: Sequence[str], *, patience: int) -> uvicorn.Config:
+def configure(answerer: Answerer, keys: Keys | None, *, patience: int) -> uvicorn.Config:
     """Configure the server: what a request may be before the application sees it, and how it ends; see ``serve``."""
     return uvicorn.Config(
-        make_app(service, keys),
+        make_app(answerer, keys),
         http="h11",
         ws="none",
         log_level="warning",

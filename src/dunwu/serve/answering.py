@@ -1,0 +1,190 @@
+"""One whole answer, with all that stands around the model: policy, cache, vote, second verification, people.
+
+question   refused by the policy?          -> the refusal
+           answered before?                -> that answer, if the policy still lets it out
+           solved with other numbers?      -> that path as a hint
+answer     a single sample, or a vote
+           the policy: let out, verified, held for a person, refused
+           kept, if a majority voted for it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from threading import Event
+from typing import Any
+
+from dunwu.errors import UserError
+from dunwu.serve.ballot import Vote
+from dunwu.serve.path_memory import PathMemory, describe_hit, to_choice
+from dunwu.serve.records import ChatRequest, Choice
+from dunwu.serve.review.decision import Decision
+from dunwu.serve.reviewer import Reviewer
+from dunwu.serve.service import GenerationService
+from dunwu.serve.voting import vote
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """How a request is to be answered, beside what is asked.
+
+    Attributes:
+        votes: whether its seeds are samples that vote; else it has one.
+        confidence: see ``Ballot``.
+        remembers: whether the cache may be read and written.
+        client: the name of who asks, under which a held answer waits.
+        webhook: where that client wants to hear of it.
+    """
+
+    votes: bool = False
+    confidence: float | None = None
+    remembers: bool = True
+    client: str = "local"
+    webhook: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What comes of a request.
+
+    Attributes:
+        choice: what the client gets: no content where it is held, the refusal where it is refused.
+        finish: ``content_filter`` where the policy kept the model's answer back.
+        prompt_tokens: of one sample; 0 where none was asked.
+        tokens: written in all.
+        more: fields of the reply beside OpenAI's: ``cache``, ``review``, ``vote``.
+    """
+
+    choice: Choice
+    finish: str
+    prompt_tokens: int = 0
+    tokens: int = 0
+    more: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Draft:
+    """What the model answered, before anybody has looked at it."""
+
+    choice: Choice
+    prompt_tokens: int = 0
+    tokens: int = 0
+    vote: Vote | None = None
+
+
+class Answerer:
+    """See the module.
+
+    Args:
+        service: what generates.
+        memory: the cache; None: there is none.
+        reviewer: the policy; None: answers go out as they are.
+    """
+
+    def __init__(
+        self, service: GenerationService, memory: PathMemory | None = None, reviewer: Reviewer | None = None
+    ) -> None:
+        self.service, self.memory, self.reviewer = service, memory, reviewer
+
+    def answer(
+        self,
+        request: ChatRequest,
+        order: Order,
+        *,
+        report: Callable[[Vote], None] = lambda _: None,
+        left: Event | None = None,
+    ) -> Answer:
+        """Answer a request.
+
+        Args:
+            request: with one seed, or one for each sample that votes.
+            order: how.
+            report: is called with a vote so far after each sample.
+            left: set when nobody waits any more.
+
+        Raises:
+            UserError: the request cannot be answered by this model.
+            Fault: the service failed, whoever asked has left, or an answer could not be held.
+        """
+        if self.reviewer is not None and len(request.seeds) > 1 and not order.votes:
+            raise UserError("answers are reviewed here one by one: ask for one", field="n")
+        refused = self.reviewer.check_question(request) if self.reviewer else None
+        if refused is not None:
+            return _refuse(refused, {})
+        memory = self.memory if order.remembers else None
+        hit = memory.find(request) if memory else None
+        if hit is not None:
+            return self._review(request, _Draft(choice=to_choice(hit)), order, {"cache": describe_hit(hit, None)})
+        hinted, path = memory.hint(request) if memory else (request, None)
+        more = {"cache": describe_hit(None, path)} if memory else {}
+        draft = self._write(hinted, order, report, left)
+        if draft.vote is not None:
+            more["vote"] = draft.vote.describe()
+        answer = self._review(request, draft, order, more)
+        if memory and draft.vote is not None and answer.finish == "stop":
+            memory.keep(request, draft.choice, draft.vote)
+        return answer
+
+    def close(self) -> None:
+        """Stop the service, and close the files of cache and queue."""
+        self.service.stop(0.0)
+        if self.memory is not None:
+            self.memory.cache.close()
+        if self.reviewer is not None:
+            self.reviewer.queue.close()
+
+    def has_stored(self, request: ChatRequest, order: Order) -> bool:
+        """Tell whether the cache has the answer."""
+        return bool(order.remembers and self.memory and self.memory.find(request))
+
+    def prepare(self, request: ChatRequest, order: Order) -> tuple[ChatRequest, dict[str, Any]]:
+        """Return a request that is answered in pieces, with a hint where there is one, and fields of its reply."""
+        if not order.remembers or self.memory is None:
+            return request, {}
+        hinted, path = self.memory.hint(request)
+        return hinted, {"cache": describe_hit(None, path)}
+
+    def _write(self, request: ChatRequest, order: Order, report: Callable[[Vote], None], left: Event | None) -> _Draft:
+        if order.votes:
+            voted = vote(self.service, request, confidence=order.confidence, report=report, left=left)
+            return _Draft(choice=voted.chosen, prompt_tokens=voted.prompt_tokens, tokens=voted.tokens, vote=voted.vote)
+        reply = self.service.submit(request, streams=False)
+        reply.join(left)
+        (choice,) = reply.collect()
+        return _Draft(choice=choice, prompt_tokens=reply.prompt_tokens, tokens=choice.tokens)
+
+    def _review(self, request: ChatRequest, draft: _Draft, order: Order, more: dict[str, Any]) -> Answer:
+        """Let an answer out, or keep it back."""
+        if self.reviewer is not None:
+            decision = self.reviewer.check_answer(request, draft.choice)
+            more = more | {"review": _describe(decision)}
+            if decision.action == "refuse":
+                return _refuse(decision, more, draft)
+            if decision.action != "answer":
+                held = self.reviewer.hold(request, draft.choice, decision, order.client, order.webhook)
+                more["review"] |= {"id": held, "poll": f"/v1/held/{held}"}
+                return _keep_back("", more, draft)
+        return Answer(
+            choice=draft.choice,
+            finish=draft.choice.finish,
+            prompt_tokens=draft.prompt_tokens,
+            tokens=draft.tokens,
+            more=more,
+        )
+
+
+def _describe(decision: Decision) -> dict[str, Any]:
+    """Return a decision as JSON has it; the client learns the topics, and not which words gave it away."""
+    return {"action": decision.action, "topics": list(decision.topics)}
+
+
+def _refuse(decision: Decision, more: dict[str, Any], draft: _Draft | None = None) -> Answer:
+    return _keep_back(decision.refusal, more | {"review": _describe(decision)}, draft)
+
+
+def _keep_back(content: str, more: dict[str, Any], draft: _Draft | None) -> Answer:
+    """Answer without the model's words, its chain among them."""
+    choice = Choice(reasoning="", content=content, finish="stop", tokens=0, thinking_tokens=0)
+    spent = (draft.prompt_tokens, draft.tokens) if draft else (0, 0)
+    return Answer(choice=choice, finish="content_filter", prompt_tokens=spent[0], tokens=spent[1], more=more)

@@ -1,0 +1,102 @@
+"""The cache of reasoning paths before one model: what is looked up, and what is worth keeping."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from dunwu.models.places import resolve
+from dunwu.serve.ballot import Vote, read_vote
+from dunwu.serve.chat_model import ChatModel
+from dunwu.serve.path_cache.hints import write_hint
+from dunwu.serve.path_cache.keys import hash_model, make_sampling_key
+from dunwu.serve.path_cache.normalize import NormalizedQuestion, normalize_conversation
+from dunwu.serve.path_cache.records import Entry, Hit, Provenance, ReasoningPath
+from dunwu.serve.path_cache.store import PathCache
+from dunwu.serve.records import ChatRequest, Choice
+from dunwu.types import Message
+
+BY = "equivalent answers"
+
+
+class PathMemory:
+    """Finds and keeps chains for one model.
+
+    Args:
+        cache: the file.
+        model: whose chains; others' are never found.
+        hints: questions with other numbers get the path of a solved one in their prompt.
+    """
+
+    def __init__(self, cache: PathCache, model: ChatModel, *, hints: bool) -> None:
+        self.cache, self._hints = cache, hints
+        self._model = hash_model(Path(resolve(model.source)), f"{model.template}\n{model.policy.model.dtype}")
+
+    def find(self, request: ChatRequest) -> Hit | None:
+        """Find what was answered to exactly this conversation under this sampling."""
+        return self.cache.find(self._model, _write_sampling(request), _normalize(request))
+
+    def hint(self, request: ChatRequest) -> tuple[ChatRequest, ReasoningPath | None]:
+        """Put the path of a question with other numbers behind this one, where there is one and hints are wanted."""
+        question = _normalize(request)
+        path = self.cache.find_path(self._model, question) if self._hints else None
+        if path is None:
+            return request, None
+        *earlier, last = request.messages
+        hinted = Message(role=last.role, content=f"{last.content}\n\n{write_hint(path, question.numbers)}")
+        return replace(request, messages=(*earlier, hinted)), path
+
+    def keep(self, request: ChatRequest, choice: Choice, vote: Vote) -> bool:
+        """Keep a chain that a majority of samples voted for; tell whether it was."""
+        final, question = read_vote(choice.content), _normalize(request)
+        if final is None or choice.finish == "length":
+            return False
+        provenance = Provenance(kind="voted", by=BY, votes=vote.groups[0].votes, samples=vote.samples)
+        entry = Entry(
+            question=question.exact,
+            reasoning=choice.reasoning,
+            answer=choice.content,
+            final_answer=final,
+            provenance=provenance,
+            tokens=choice.tokens,
+        )
+        return self.cache.put(self._model, _write_sampling(request), question, entry)
+
+
+def describe_hit(hit: Hit | None, path: ReasoningPath | None) -> dict[str, Any]:
+    """Return where a reply comes from, as JSON has it."""
+    found = hit or path
+    if found is None:
+        return {"hit": "none"}
+    provenance = hit.entry.provenance if hit else path.provenance if path else None
+    assert provenance is not None
+    return {
+        "hit": "exact" if hit else "path",
+        "age_seconds": round(found.age_s, 3),
+        "provenance": asdict(provenance),
+    }
+
+
+def to_choice(hit: Hit) -> Choice:
+    """Return a stored chain as a choice, which cost no tokens."""
+    return Choice(reasoning=hit.entry.reasoning, content=hit.entry.answer, finish="stop", tokens=0, thinking_tokens=0)
+
+
+def _normalize(request: ChatRequest) -> NormalizedQuestion:
+    return normalize_conversation([asdict(message) for message in request.messages])
+
+
+def _write_sampling(request: ChatRequest) -> str:
+    """Write what beside model and question decides an answer; seeds and the number of votes do not."""
+    return make_sampling_key(
+        {
+            "temperature": request.temperature,
+            "top_p": request.top_p,
+            "max_tokens": request.max_tokens,
+            "max_thinking_tokens": request.max_thinking_tokens,
+            "stop": list(request.stop),
+            "format": asdict(request.format) if request.format else None,
+            "tools": [dict(tool) for tool in request.tools],
+        }
+    )
