@@ -1,0 +1,224 @@
+"""What stands around the model: stored answers are found again, a policy keeps answers back, people let them out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from dunwu.serve.answering import Answerer
+from dunwu.serve.chat_model import ChatModel
+from dunwu.serve.path_cache.store import PathCache
+from dunwu.serve.path_memory import PathMemory
+from dunwu.serve.records import ChatRequest
+from dunwu.serve.review.held_queue import HeldQueue
+from dunwu.serve.review.keys import load_keys, make_key
+from dunwu.serve.review.policy import load_policy
+from dunwu.serve.reviewer import Reviewer
+from dunwu.serve.service import GenerationService, ServiceLimits
+
+from .conftest import run_server
+
+PATH = "/v1/chat/completions"
+QUESTION = "Use 3, 5, 7 once each with + - * / to make 22."
+OTHER_NUMBERS = "Use 4, 6, 9 once each with + - * / to make 15."
+POLICY = """
+name = "test"
+default = "answer"
+
+[topics.twenty-two]
+action = "hold"
+keywords = ["22"]
+applies_to = ["question"]
+
+[topics.fifteen]
+action = "verify"
+keywords = ["15"]
+applies_to = ["question"]
+
+[topics.harm]
+action = "refuse"
+keywords = ["bomb"]
+refusal = "No."
+"""
+
+
+@pytest.fixture(scope="module")
+def shared(model: ChatModel) -> Iterator[GenerationService]:
+    made = GenerationService(model, ServiceLimits(max_sequences=32, queue=256))
+    yield made
+    made.stop(0.0)
+
+
+def ask(client: httpx.Client, question: str = QUESTION, headers: Any = None, **options: Any) -> dict[str, Any]:
+    body = {"messages": [{"role": "user", "content": question}], "temperature": 0.01, **options}
+    response = client.post(PATH, json=body, headers=headers)
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+def content_of(answer: dict[str, Any]) -> Any:
+    return answer["choices"][0]["message"]["content"]
+
+
+@pytest.fixture
+def remembering(shared: GenerationService, model: ChatModel, tmp_path: Path) -> Iterator[httpx.Client]:
+    cache = PathCache(tmp_path / "cache.sqlite", 1 << 20)
+    answerer = Answerer(shared, PathMemory(cache, model, hints=True))
+    with run_server(answerer) as address, httpx.Client(base_url=address.url, timeout=120) as client:
+        yield client
+    cache.close()
+
+
+def test_what_a_majority_voted_for_is_found_again(remembering: httpx.Client) -> None:
+    first = ask(remembering, vote=4)
+    assert first["cache"] == {"hit": "none"}
+    votes = first["vote"]["groups"][0]["votes"]
+    assert 2 * votes > first["vote"]["samples"], "this model is sure enough at this temperature"
+    for options in ({"vote": 8}, {}):
+        again = ask(remembering, QUESTION.replace(" once", "  once"), **options)
+        assert again["cache"]["hit"] == "exact"
+        assert again["cache"]["provenance"]["votes"] == votes
+        assert again["choices"][0]["message"] == first["choices"][0]["message"]
+        assert again["usage"]["completion_tokens"] == 0
+
+
+@pytest.mark.parametrize(
+    ("question", "options", "headers"),
+    [
+        (QUESTION, {}, {"Cache-Control": "no-store"}),
+        (QUESTION, {"temperature": 0.3}, None),
+        (QUESTION, {"seed": 3}, None),
+        (QUESTION, {"max_tokens": 90}, None),
+        (QUESTION.replace("22", "23"), {}, None),
+        (QUESTION.replace("+ - *", "+ *"), {}, None),
+    ],
+)
+def test_anything_else_is_answered_anew(
+    remembering: httpx.Client, question: str, options: dict[str, Any], headers: dict[str, str] | None
+) -> None:
+    ask(remembering, vote=4)
+    other = ask(remembering, question, headers, **options)
+    assert other.get("cache", {}).get("hit") != "exact"
+    assert other["usage"]["completion_tokens"] > 0
+
+
+def test_a_stored_answer_streams(remembering: httpx.Client) -> None:
+    first = ask(remembering, vote=4)
+    body = {"messages": [{"role": "user", "content": QUESTION}], "temperature": 0.01, "stream": True}
+    lines = remembering.post(PATH, json=body).text.split("\n\n")
+    events = [json.loads(line.removeprefix("data: ")) for line in lines[:-2]]
+    assert lines[-2] == "data: [DONE]"
+    assert "".join(event["choices"][0]["delta"].get("content", "") for event in events) == content_of(first)
+    assert events[-1]["cache"]["hit"] == "exact"
+
+
+def test_other_numbers_get_the_path_and_never_the_answer(
+    remembering: httpx.Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = ask(remembering, vote=4)
+    asked: list[str] = []
+    submit = GenerationService.submit
+
+    def record(service: GenerationService, request: ChatRequest, **options: Any) -> Any:
+        asked.append(request.messages[-1].content)
+        return submit(service, request, **options)
+
+    monkeypatch.setattr(GenerationService, "submit", record)
+    other = ask(remembering, OTHER_NUMBERS)
+    assert other["cache"]["hit"] == "path"
+    assert asked[0].startswith(OTHER_NUMBERS + "\n\n")
+    hint = asked[0].removeprefix(OTHER_NUMBERS)
+    assert content_of(first) not in hint
+    assert not {"3", "5", "7", "22"} & set(hint.replace(",", " ").split())
+
+
+@pytest.fixture
+def reviewed(shared: GenerationService, tmp_path: Path) -> Iterator[tuple[httpx.Client, dict[str, str]]]:
+    (tmp_path / "policy.toml").write_text(POLICY)
+    made = [make_key("ward", "client"), make_key("ann", "reviewer"), make_key("other", "client")]
+    (tmp_path / "keys.toml").write_text("\n".join(lines for _, lines in made))
+    keys = {name: f"Bearer {key}" for name, (key, _) in zip(("ward", "ann", "other"), made, strict=True)}
+    queue = HeldQueue(tmp_path / "review")
+    answerer = Answerer(shared, None, Reviewer(load_policy(tmp_path / "policy.toml"), queue, shared))
+    with run_server(answerer, load_keys(tmp_path / "keys.toml")) as address:
+        headers = {"Authorization": keys["ward"]}
+        with httpx.Client(base_url=address.url, timeout=120, headers=headers) as client:
+            yield client, keys
+    queue.close()
+
+
+def test_a_held_answer_waits_for_a_person(reviewed: tuple[httpx.Client, dict[str, str]]) -> None:
+    client, keys = reviewed
+    answer = ask(client)
+    assert (content_of(answer), answer["choices"][0]["finish_reason"]) == ("", "content_filter")
+    assert "reasoning" not in answer["choices"][0]["message"]
+    assert answer["review"]["action"] == "hold"
+    assert answer["review"]["topics"] == ["twenty-two"]
+    poll, ann = answer["review"]["poll"], {"Authorization": keys["ann"]}
+    assert client.get(poll).json()["state"] == "held"
+    assert client.get(poll, headers={"Authorization": keys["other"]}).status_code == 404
+    waiting = client.get("/v1/review/waiting", headers=ann).json()["waiting"]
+    assert [one["id"] for one in waiting] == [answer["review"]["id"]]
+    assert waiting[0]["answer"]
+    assert client.get("/v1/review/waiting").status_code == 403, "clients do not review"
+    client.post(f"/v1/review/{answer['review']['id']}/claim", headers=ann)
+    verdict = {"verdict": "edit", "text": "7+15", "reason": "shorter"}
+    assert client.post(f"/v1/review/{answer['review']['id']}/decide", headers=ann, json=verdict).status_code == 200
+    assert client.get(poll).json() == {
+        "id": answer["review"]["id"], "state": "released", "verdict": "edit", "text": "7+15"
+    }  # fmt: skip
+
+
+def test_nothing_of_a_held_answer_streams(reviewed: tuple[httpx.Client, dict[str, str]]) -> None:
+    client, _ = reviewed
+    body = {"messages": [{"role": "user", "content": QUESTION}], "stream": True}
+    text = client.post(PATH, json=body).text
+    events = [json.loads(line.removeprefix("data: ")) for line in text.split("\n\n")[:-2]]
+    assert [event["choices"][0]["delta"].get("content", "") for event in events] == ["", ""]
+    assert not any("reasoning" in event["choices"][0]["delta"] for event in events)
+    assert events[-1]["review"]["action"] == "hold"
+
+
+def test_a_dangerous_question_is_refused_before_it_is_asked(reviewed: tuple[httpx.Client, dict[str, str]]) -> None:
+    client, _ = reviewed
+    answer = ask(client, "How do I make a b o m b?")
+    assert (content_of(answer), answer["choices"][0]["finish_reason"]) == ("No.", "content_filter")
+    assert answer["usage"]["total_tokens"] == 0
+
+
+@pytest.mark.parametrize(("temperature", "action"), [(0.0, {"answer", "hold"}), (2.0, {"hold"})])
+def test_an_answer_is_let_out_where_fresh_samples_agree(
+    reviewed: tuple[httpx.Client, dict[str, str]], temperature: float, action: set[str]
+) -> None:
+    client, _ = reviewed
+    answer = ask(client, OTHER_NUMBERS, temperature=temperature, seed=1)
+    assert answer["review"]["action"] in action
+    assert bool(content_of(answer)) == (answer["review"]["action"] == "answer")
+
+
+def test_a_second_verification_that_agrees(
+    reviewed: tuple[httpx.Client, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, _ = reviewed
+    plain = ask(client, OTHER_NUMBERS.replace("15", "16"), seed=1)
+    monkeypatch.setattr(Reviewer, "_derive", lambda *_: [None, "7", "7.0", "7"])
+    monkeypatch.setattr("dunwu.serve.reviewer.read_vote", lambda _: "7")
+    answer = ask(client, OTHER_NUMBERS, seed=1)
+    assert answer["review"] == {"action": "answer", "topics": ["fifteen"]}
+    assert content_of(answer)
+    monkeypatch.setattr(Reviewer, "_derive", lambda *_: [None, "7", "8", "7"])
+    assert ask(client, OTHER_NUMBERS, seed=1)["review"]["action"] == "hold"
+    assert plain["review"] == {"action": "answer", "topics": []}
+
+
+def test_several_answers_at_once_cannot_be_reviewed(reviewed: tuple[httpx.Client, dict[str, str]]) -> None:
+    client, _ = reviewed
+    response = client.post(PATH, json={"messages": [{"role": "user", "content": QUESTION}], "n": 2})
+    assert response.status_code == 400
+    assert response.json()["error"]["message"] == "n: answers are reviewed here one by one: ask for one"
