@@ -15,7 +15,7 @@ from random import Random
 import dunwu
 from dunwu.serve.review.decision import decide
 from dunwu.serve.review.held_queue import HeldQueue
-from dunwu.serve.review.policy import load_policy
+from dunwu.serve.review.policy import read_policy
 from tests.integration.review_child import make_question
 
 KILLS = 50
@@ -55,7 +55,7 @@ def run_child(folder: Path, said: Said, seed: int, *, acknowledged: int = 0, wai
 
 
 def test_the_requests_are_dangerous_by_the_policy() -> None:
-    policy = load_policy("safety")
+    policy = read_policy("safety")
     assert {decide(policy, make_question(number)).action for number in range(REQUESTS)} == {"hold"}
 
 

@@ -310,6 +310,15 @@ def test_the_command_s_face() -> None:
         "report": {"directory", "--figures", "--out"},
         "ablate": {"directory", "--stage", "--chains", "--samples", "--json"},
         "watch": {"directories", "--port", "--open"},
+        "chat": {
+            *("model", "--template", "--temperature", "--seed", "--vote", "--budget", "--max-tokens", "--dtype"),
+            "--threads",
+        },
+        "serve": {
+            *("model", "--port", "--name", "--template", "--dtype", "--threads", "--max-sequences", "--queue"),
+            *("--memory", "--cache", "--cache-size", "--hints", "--policy", "--review", "--keys", "--patience"),
+        },
+        "key": {"name", "--role"},
         "reproduce": {"recipe", "--set", "--seeds", "--out", "--resume"},
         "compare": {"variants", "--out"},
         "bench": {"name", "--against", "--data", "--dtype", "--size", "--json"},

@@ -17,7 +17,7 @@ from dunwu.serve.path_cache.store import PathCache
 from dunwu.serve.path_memory import PathMemory
 from dunwu.serve.review.held_queue import HeldQueue
 from dunwu.serve.review.keys import check_reviewers, load_keys
-from dunwu.serve.review.policy import load_policy
+from dunwu.serve.review.policy import read_policy
 from dunwu.serve.reviewer import Reviewer
 from dunwu.serve.service import GenerationService, ServiceLimits
 
@@ -98,7 +98,7 @@ def serve(
     from dunwu.serve.http.server import serve as serve_http
 
     keys = load_keys(surroundings.keys) if surroundings.keys else None
-    policy = load_policy(surroundings.policy) if surroundings.policy else None
+    policy = read_policy(surroundings.policy) if surroundings.policy else None
     if policy is not None:
         check_reviewers(policy, keys)
     cache = PathCache(surroundings.cache, surroundings.cache_bytes) if surroundings.cache else None

@@ -13,7 +13,7 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-MARKS = "\ue000\uf8ff\U000f0000"
+SIGNS = "\ue000\uf8ff\U000f0000"
 """Characters of no meaning of their own, one of which a conversation will not hold."""
 
 
@@ -36,7 +36,7 @@ class LiteralTexts:
         wanted = sorted(self._special, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, wanted))) if wanted else None
         self.needed = self._pattern is not None and any(self._pattern.search(text) for text in texts)
-        self._mark = next((mark for mark in MARKS if not any(mark in text for text in texts)), MARKS[0])
+        self._mark = next((mark for mark in SIGNS if not any(mark in text for text in texts)), SIGNS[0])
 
     def mark(self, text: str) -> str:
         """Return a text whose special tokens are none any more."""

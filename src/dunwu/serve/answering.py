@@ -186,5 +186,10 @@ def _refuse(decision: Decision, more: dict[str, Any], draft: _Draft | None = Non
 def _keep_back(content: str, more: dict[str, Any], draft: _Draft | None) -> Answer:
     """Answer without the model's words, its chain among them."""
     choice = Choice(reasoning="", content=content, finish="stop", tokens=0, thinking_tokens=0)
-    spent = (draft.prompt_tokens, draft.tokens) if draft else (0, 0)
-    return Answer(choice=choice, finish="content_filter", prompt_tokens=spent[0], tokens=spent[1], more=more)
+    return Answer(
+        choice=choice,
+        finish="content_filter",
+        prompt_tokens=draft.prompt_tokens if draft else 0,
+        tokens=draft.tokens if draft else 0,
+        more=more,
+    )

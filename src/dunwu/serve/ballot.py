@@ -55,13 +55,13 @@ class Ballot:
         wanted: answers at most.
         confidence: that the leader is the majority of all that could be asked, at which counting stops; None: it stops
             when the leader cannot be caught.
-        weigh: a weight of 0 or more for each reply's text; None: each counts once.
+        weight_of: a weight of 0 or more for each reply's text; None: each counts once.
     """
 
     def __init__(
-        self, wanted: int, confidence: float | None = None, weigh: Callable[[str], float] | None = None
+        self, wanted: int, confidence: float | None = None, weight_of: Callable[[str], float] | None = None
     ) -> None:
-        self.wanted, self._confidence, self._weigh = wanted, confidence, weigh
+        self.wanted, self._confidence, self._weight_of = wanted, confidence, weight_of
         self._groups: list[Group] = []
         self._keys: dict[str, Group] = {}
         self._counted = 0
@@ -79,7 +79,7 @@ class Ballot:
             return
         group = self._find_group(answer, number)
         group.votes += 1
-        group.weight += 1.0 if self._weigh is None else self._weigh(content)
+        group.weight += 1.0 if self._weight_of is None else self._weight_of(content)
 
     def _find_group(self, answer: str, number: int) -> Group:
         key = make_key(answer)
@@ -97,7 +97,7 @@ class Ballot:
         if self._counted >= self.wanted:
             return True
         leader, second = self._find_leaders()
-        if self._weigh is None and leader - second > self.wanted - self._counted:
+        if self._weight_of is None and leader - second > self.wanted - self._counted:
             return True
         return self._confidence is not None and self._counted > 0 and self._estimate_majority() >= self._confidence
 

@@ -73,7 +73,7 @@ class ChatModel:
 
     @property
     def takes_turns(self) -> bool:
-        """Whether it can be told of earlier turns: a chat template can, a text has room for one question."""
+        """Whether it can be shown earlier turns: a chat template can, a text has room for one question."""
         return self.template == "chat"
 
     @cached_property

@@ -44,7 +44,7 @@ def vote(
     request: ChatRequest,
     *,
     confidence: float | None = None,
-    weigh: Callable[[str], float] | None = None,
+    weight_of: Callable[[str], float] | None = None,
     report: Callable[[Vote], None] = lambda _: None,
     left: Event | None = None,
 ) -> Voted:
@@ -54,7 +54,7 @@ def vote(
         service: what generates.
         request: with a seed for each sample.
         confidence: see ``Ballot``.
-        weigh: see ``Ballot``.
+        weight_of: see ``Ballot``.
         report: is called with the vote so far after each sample.
         left: set when nobody waits any more.
 
@@ -62,7 +62,7 @@ def vote(
         UserError: see ``GenerationService.submit``.
         Fault: the service failed, or whoever asked has left.
     """
-    ballot = Ballot(len(request.seeds), confidence, weigh)
+    ballot = Ballot(len(request.seeds), confidence, weight_of)
     waiting = [replace(request, seeds=(seed,)) for seed in request.seeds]
     asked: list[Reply] = []
     choices: list[Choice] = []

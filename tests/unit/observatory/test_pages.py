@@ -15,8 +15,8 @@ from tests.made_runs import HOSTILE, STAGE
 from tests.unit.observatory.watching import PAGES, read
 
 from dunwu.errors import UserError
-from dunwu.observatory.web.app import HEADERS, make_app
 from dunwu.loopback import listen
+from dunwu.observatory.web.app import HEADERS, make_app
 from dunwu.observatory.web.watched_runs import WatchedRuns
 from dunwu.runs import AnswerRow, RunReader
 from dunwu.runs.answer_tables import ROLLOUTS, write_answers

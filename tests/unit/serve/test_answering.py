@@ -17,7 +17,7 @@ from dunwu.serve.path_memory import PathMemory
 from dunwu.serve.records import ChatRequest
 from dunwu.serve.review.held_queue import HeldQueue
 from dunwu.serve.review.keys import load_keys, make_key
-from dunwu.serve.review.policy import load_policy
+from dunwu.serve.review.policy import read_policy
 from dunwu.serve.reviewer import Reviewer
 from dunwu.serve.service import GenerationService, ServiceLimits
 
@@ -145,7 +145,7 @@ def reviewed(shared: GenerationService, tmp_path: Path) -> Iterator[tuple[httpx.
     (tmp_path / "keys.toml").write_text("\n".join(lines for _, lines in made))
     keys = {name: f"Bearer {key}" for name, (key, _) in zip(("ward", "ann", "other"), made, strict=True)}
     queue = HeldQueue(tmp_path / "review")
-    answerer = Answerer(shared, None, Reviewer(load_policy(tmp_path / "policy.toml"), queue, shared))
+    answerer = Answerer(shared, None, Reviewer(read_policy(tmp_path / "policy.toml"), queue, shared))
     with run_server(answerer, load_keys(tmp_path / "keys.toml")) as address:
         headers = {"Authorization": keys["ward"]}
         with httpx.Client(base_url=address.url, timeout=120, headers=headers) as client:

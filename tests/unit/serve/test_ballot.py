@@ -64,7 +64,7 @@ def test_who_says_nothing_or_is_cut_off_does_not_vote() -> None:
 
 def test_weights_decide_where_there_are_any() -> None:
     weights = {"7": 0.2, "8": 0.9}
-    ballot = Ballot(3, weigh=lambda content: weights[content])
+    ballot = Ballot(3, weight_of=lambda content: weights[content])
     for reply in ("7", "7", "8"):
         assert not ballot.is_decided, "weights may overturn any lead"
         ballot.count(reply, cut=False)

@@ -89,7 +89,7 @@ class Policy(Strict):
         return any(action in ("verify", "hold") for action in (self.default, *(t.action for t in self.topics.values())))
 
 
-def load_policy(source: Path | str) -> Policy:
+def read_policy(source: Path | str) -> Policy:
     """Read a policy.
 
     Args:

@@ -68,7 +68,7 @@ class Conversation:
 
     Attributes:
         settings: how questions are asked.
-        takes_turns: the model can be told of earlier turns.
+        takes_turns: the model can be shown earlier turns.
         turns: those that have been.
         over: the user has left.
     """

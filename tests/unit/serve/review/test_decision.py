@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from dunwu.serve.review.decision import Decision, decide
-from dunwu.serve.review.policy import Policy, load_policy
+from dunwu.serve.review.policy import Policy, read_policy
 
 
 def make_policy(topics: Mapping[str, Mapping[str, Any]], default: str = "answer") -> Policy:
@@ -106,4 +106,4 @@ def test_a_pattern_that_takes_too_long_holds_the_answer() -> None:
     ],
 )
 def test_the_policies_of_dunwu_on_examples(policy: str, question: str, answer: str, action: str) -> None:
-    assert decide(load_policy(policy), question, "", answer).action == action
+    assert decide(read_policy(policy), question, "", answer).action == action

@@ -8,7 +8,7 @@ import pytest
 
 from dunwu.errors import UserError
 from dunwu.serve.review.keys import check_reviewers, load_keys, make_key
-from dunwu.serve.review.policy import Policy, load_policy
+from dunwu.serve.review.policy import Policy, read_policy
 
 
 def test_a_key_that_was_made_opens_and_the_file_does_not_hold_it(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_two_names_do_not_share_a_key(tmp_path: Path) -> None:
 
 
 def test_a_policy_that_holds_needs_somebody_who_decides(tmp_path: Path) -> None:
-    file, policy = tmp_path / "keys.toml", load_policy("safety")
+    file, policy = tmp_path / "keys.toml", read_policy("safety")
     file.write_text(make_key("ward", "client")[1], encoding="utf-8")
     for keys in (None, load_keys(file)):
         with pytest.raises(UserError, match="policy safety holds answers, and nobody may decide them"):

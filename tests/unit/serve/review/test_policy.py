@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from dunwu.errors import UserError
-from dunwu.serve.review.policy import load_policy
+from dunwu.serve.review.policy import read_policy
 
 GOOD = 'name = "p"\ndefault = "answer"\n[topics.a]\naction = "hold"\nkeywords = ["x"]\n'
 
 
 @pytest.mark.parametrize("name", ["safety", "medicine", "finance"])
 def test_policies_of_dunwu_can_be_read_and_hold_something(name: str) -> None:
-    policy = load_policy(name)
+    policy = read_policy(name)
     assert policy.name == name
     assert policy.needs_reviewer
     assert not policy.needs_model
@@ -48,13 +48,13 @@ def test_what_is_wrong_is_one_line_with_file_and_field(text: str, message: str, 
     file = tmp_path / "p.toml"
     file.write_text(text, encoding="utf-8")
     with pytest.raises(UserError) as raised:
-        load_policy(file)
+        read_policy(file)
     assert str(raised.value).startswith(f"{file}: {message}")
     assert "\n" not in str(raised.value)
 
 
 def test_a_missing_file_names_policies_of_dunwu() -> None:
     with pytest.raises(UserError, match=r"^medicin: no such file; did you mean medicine\?$"):
-        load_policy("medicin")
+        read_policy("medicin")
     with pytest.raises(UserError, match=r"no such file; policies of Dunwu: finance, medicine, safety$"):
-        load_policy("qqq.toml")
+        read_policy("qqq.toml")
