@@ -86,7 +86,7 @@ def _read_llama3_rope(header: Header, theta: float, head_dim: int) -> dict[str, 
     """Find the parameters behind the factors by which Llama 3 divides its frequencies."""
     factors = read_tensor(header, header.tensors[ROPE_FACTORS]).tolist()
     found = {"rope_type": "llama3", "factor": _shorten(max(factors)), **LLAMA3_ROPE}
-    expected = list(_llama3_factors(found, theta, head_dim))
+    expected = list(list_llama3_factors(found, theta, head_dim))
     same = len(factors) == len(expected) and all(
         math.isclose(one, other, rel_tol=FACTOR_TOLERANCE) for one, other in zip(factors, expected, strict=True)
     )
@@ -95,7 +95,7 @@ def _read_llama3_rope(header: Header, theta: float, head_dim: int) -> dict[str, 
     return found
 
 
-def _llama3_factors(parameters: dict[str, Any], theta: float, head_dim: int) -> Iterator[float]:
+def list_llama3_factors(parameters: dict[str, Any], theta: float, head_dim: int) -> Iterator[float]:
     """Yield what each frequency is divided by: 1 where waves are short, the factor where long, smooth between."""
     low, high = parameters["low_freq_factor"], parameters["high_freq_factor"]
     for index in range(0, head_dim, 2):
