@@ -79,11 +79,19 @@ def write_chat_template(folder: Path, template: str) -> None:
         kept = folder / "additional_chat_templates" / f"{ORIGINAL_TEMPLATE}.jinja"
         kept.parent.mkdir(exist_ok=True)
         file.rename(kept)
-    tokenizer = load_tokenizer(str(folder))
+    file.write_text(make_chat_template(load_tokenizer(str(folder)), template), encoding="utf-8")
+
+
+def make_chat_template(tokenizer: Any, template: str) -> str:
+    """Make the chat template that renders what a model was trained with.
+
+    Args:
+        tokenizer: of transformers.
+        template: ``prompt.template`` of the recipe, not ``chat``.
+    """
     (first, *_) = tokenizer.encode("a", add_special_tokens=False)
     start = tokenizer.decode(list(takewhile(lambda token: token != first, tokenizer.encode("a"))))
-    text = to_chat_template(NAMED.get(template, template), start=start, end=tokenizer.eos_token)
-    file.write_text(text, encoding="utf-8")
+    return to_chat_template(NAMED.get(template, template), start=start, end=tokenizer.eos_token)
 
 
 def write_generation_config(folder: Path, sampling: Sampling | None) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -210,9 +210,19 @@ def _find_eos_ids(tokenizer: Any, model: Any, place: str) -> tuple[int, ...]:
         if not isinstance(token_id, int) or isinstance(token_id, bool) or not 0 <= token_id < rows:
             text = f"the generation config names {token_id!r:.40}, no token of the {rows:,} that the model knows"
             raise UserError(text, file=place, field="eos_token_id")
+    return list_ends(tokenizer, more)
+
+
+def list_ends(tokenizer: Any, configured: Sequence[int]) -> tuple[int, ...]:
+    """List the tokens that end a completion, the tokenizer's own first.
+
+    Args:
+        tokenizer: Of transformers, with an end of sequence.
+        configured: Those of the generation config.
+    """
     turn = find_end_of_turn(tokenizer)
     turns = [] if turn is None else [turn]
-    return tuple(dict.fromkeys([int(tokenizer.eos_token_id), *more, *turns]))
+    return tuple(dict.fromkeys([int(tokenizer.eos_token_id), *configured, *turns]))
 
 
 def _dtype(dtype: Dtype | torch.dtype) -> torch.dtype:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from dunwu.errors import UserError
 from dunwu.models.gguf.architecture import (
+    CLASSES,
     LLAMA3_ROPE,
     ROPE_FACTORS,
     count_rotated_heads,
@@ -47,6 +48,30 @@ def normalize_config(config: Mapping[str, Any]) -> dict[str, Any]:
     """Add to a config of transformers what it leaves to a default: the size of a head, and whether there are biases."""
     head = config.get("head_dim") or config["hidden_size"] // config["num_attention_heads"]
     return {"attention_bias": False, **config, "head_dim": int(head)}
+
+
+def check_architecture(config: Mapping[str, Any]) -> None:
+    """Make sure that llama.cpp computes what a model's config says.
+
+    Args:
+        config: See ``normalize_config``.
+
+    Raises:
+        UserError: The architecture is another one, or has something that a GGUF file cannot say.
+    """
+    kind, rope = config["model_type"], config["rope_parameters"]
+    if kind not in CLASSES:
+        raise UserError(f"is {kind!r:.60}; models like {', '.join(CLASSES)} can be written", field="model_type")
+    if rope.get("rope_type", "default") not in ("default", "llama3"):
+        raise UserError(f"is {rope['rope_type']!r:.40}; default and llama3 can be written", field="rope_type")
+    if float(rope.get("partial_rotary_factor") or 1.0) != 1.0:
+        raise UserError("is not 1, and llama.cpp turns whole heads", field="partial_rotary_factor")
+    if config.get("hidden_act", "silu") != "silu":
+        raise UserError(f"is {config['hidden_act']!r:.40}, and llama.cpp has silu", field="hidden_act")
+    if config.get("use_sliding_window"):
+        raise UserError("is on, which a GGUF file of this architecture cannot say", field="use_sliding_window")
+    if kind == "qwen3" and config["attention_bias"]:
+        raise UserError("is on, and llama.cpp knows no biases in models like qwen3", field="attention_bias")
 
 
 def write_sizes(writer: Any, config: Mapping[str, Any]) -> None:
