@@ -81,7 +81,9 @@ def _write_metadata(
     write_sizes(writer, config)
     pad = model.tokenizer.pad_token_id
     rows = int(config["vocab_size"])
-    write_vocabulary(writer, vocabulary, [end for end in model.ends if end < rows], pad if pad is None or pad < rows else None)
+    write_vocabulary(
+        writer, vocabulary, [end for end in model.ends if end < rows], pad if pad is None or pad < rows else None
+    )
     for name, value in list_sampling(model):
         getattr(writer, f"add_sampling_{name}")(value)
 
@@ -124,7 +126,9 @@ class _Weights:
             raise UserError(f"has weights {min(unknown):.80}, which no GGUF file of its architecture has", file=folder)
         for name, shape in shapes.items():
             if (found := tuple(self._homes[name].get_slice(name).get_shape())) != shape:
-                raise UserError(f"has {name} with the shape {list(found)}, and by its config {list(shape)}", file=folder)
+                raise UserError(
+                    f"has {name} with the shape {list(found)}, and by its config {list(shape)}", file=folder
+                )
 
     def read(self, name: str) -> Any:
         """Return a weight in float32."""

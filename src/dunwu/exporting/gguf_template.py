@@ -40,9 +40,7 @@ REPHRASE: Final = (
     "{%- set messages = rephrased.messages -%}"
 )
 """Puts the messages into the words that the template shall see."""
-THOUGHT: Final = (
-    f"'{THINK}' ~ message['reasoning_content'] ~ '{END_THINK}' if message['reasoning_content'] else ''"
-)
+THOUGHT: Final = f"'{THINK}' ~ message['reasoning_content'] ~ '{END_THINK}' if message['reasoning_content'] else ''"
 
 
 def make_gguf_template(model: ExportedModel, largest_number: int | None) -> str | None:

@@ -68,7 +68,9 @@ def build_vocabulary(tokenizer: Any, rows: int) -> Vocabulary:
         raise _refuse("is not of the library tokenizers")
     core = json.loads(backend.to_str())
     model = core["model"]
-    odd = [name for name in ("dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix") if model.get(name)]
+    odd = [
+        name for name in ("dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix") if model.get(name)
+    ]
     if model["type"] != "BPE" or model.get("byte_fallback") or odd:
         raise _refuse(f"is {model['type']}{' with byte fallback' if model.get('byte_fallback') else ''}")
     for added in core["added_tokens"]:
@@ -79,7 +81,7 @@ def build_vocabulary(tokenizer: Any, rows: int) -> Vocabulary:
     described: dict[str, Any] = {"begin": begin, "closes": closes}
     if not model["merges"]:
         tokens, types = _list_words(core, steps, rows)
-        largest = _find_largest_number(model["vocab"])
+        largest = _read_largest_number(model["vocab"])
         return Vocabulary(
             model="rwkv", pre=None, tokens=tokens, types=types, merges=(), largest_number=largest, **described
         )
@@ -91,6 +93,12 @@ def build_vocabulary(tokenizer: Any, rows: int) -> Vocabulary:
     return Vocabulary(
         model="gpt2", pre=pre, tokens=tokens, types=types, merges=merges, largest_number=None, **described
     )
+
+
+def find_largest_number(tokenizer: Any) -> int | None:
+    """Find the largest number that is one token of a nano tokenizer; None for any other tokenizer."""
+    model = json.loads(tokenizer.backend_tokenizer.to_str())["model"]
+    return None if model["merges"] else _read_largest_number(model["vocab"])
 
 
 def write_vocabulary(writer: Any, vocabulary: Vocabulary, ends: Sequence[int], pad: int | None) -> None:
@@ -165,7 +173,9 @@ def _find_cut(steps: Sequence[Mapping[str, Any]], ignore_merges: bool) -> str:
     raise _refuse(f"cuts texts by {', '.join(patterns or [str(step.get('type')) for step in steps]):.120}")
 
 
-def _list_tokens(core: Mapping[str, Any], texts: Mapping[str, int], rows: int) -> tuple[tuple[str, ...], tuple[int, ...]]:
+def _list_tokens(
+    core: Mapping[str, Any], texts: Mapping[str, int], rows: int
+) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """List text and type of every token; those that were added are found whole in a text."""
     tokens, types = [f"[UNUSED{number}]" for number in range(rows)], [UNUSED] * rows
     for text, number in texts.items():
@@ -202,7 +212,10 @@ def _check_words(core: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], pi
     known = {piece.decode() for piece in pieces if len(piece) > 1 and not piece.isdigit()}
     isolated = inside and steps[0]["behavior"] == "Isolated" and pattern.endswith(NUMBERS_AND_REST)
     longest_first = words == sorted(words, key=len, reverse=True)
-    same = known == {word for word in words if len(word.encode()) > 1} and len({*pieces} & set(map(_byte, range(256)))) == 256
+    same = (
+        known == {word for word in words if len(word.encode()) > 1}
+        and len({*pieces} & set(map(_byte, range(256)))) == 256
+    )
     if not (isolated and longest_first and same and core["normalizer"] is None and core["model"]["ignore_merges"]):
         raise _refuse("has no merges, and does not cut texts at its words, longest first, and at numbers")
     if any(letter.isdigit() for word in words for letter in word):
@@ -218,7 +231,7 @@ def _split_alternatives(pattern: str) -> Iterator[str]:
     yield from (found[0] for found in re.finditer(r"(?:\\.|[^|\\])+", pattern))
 
 
-def _find_largest_number(texts: Mapping[str, int]) -> int:
+def _read_largest_number(texts: Mapping[str, int]) -> int:
     """Find the last of the numbers that are one token each, and make sure that these are all."""
     numbers = {text for text in texts if text.isascii() and text.isdigit()}
     largest = max(map(int, numbers), default=-1)
