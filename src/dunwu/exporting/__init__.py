@@ -1,1 +1,1 @@
-"""Models for other programs: a folder for transformers, a file for llama.cpp, a Modelfile, and what the runtime says."""
+"""Models for other programs: folders, files and Modelfiles, and what the runtime makes of them."""

@@ -16,7 +16,6 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
-
 from jaxtyping import Float64
 
 from dunwu.api.policy import Policy, as_problem
@@ -27,7 +26,6 @@ from dunwu.exporting.sources import ExportedModel
 from dunwu.models.gguf.vocabulary import find_largest_number
 from dunwu.models.shape import shape_from_config
 from dunwu.models.templates import NAMED, Template, tokenize
-from dunwu.rollout.builtin.stop_strings import decode
 
 RUNTIME, EXTRA = "xllamacpp", "llamacpp"
 LIKELIEST: Final = 10
@@ -145,7 +143,7 @@ def check_gguf(model: ExportedModel, path: Path, encoding: str, show: Callable[[
     show("asking llama.cpp")
     theirs = _run_worker(job)
     show("asking the model here")
-    answers = _answer(policy, questions, new_tokens, model.source.stop)
+    answers = _answer(policy, questions, new_tokens, model.source.stop, template.opening)
     differences = _compare_first(policy.model, prompts, theirs["first"])
     pairs = zip(questions, answers, theirs["answers"], strict=True)
     different = [(question, our, their) for question, our, their in pairs if our != their]
@@ -206,16 +204,15 @@ def _run_worker(job: Mapping[str, Any]) -> dict[str, Any]:
         return result
 
 
-def _answer(policy: Policy, questions: Sequence[str], new_tokens: int, stop: Sequence[str]) -> list[str]:
-    """Answer greedily with the run's own engine; a think tag that the prompt has written is no part of an answer."""
+def _answer(policy: Policy, questions: Sequence[str], new_tokens: int, stop: Sequence[str], opening: str) -> list[str]:
+    """Answer greedily with the run's own engine, and write the answers as llama.cpp does.
+
+    It leaves out tokens that control, and what the prompt has already written of an answer.
+    """
     groups = policy.generate(questions, temperature=0.0, max_new_tokens=new_tokens, stop=stop, log="quiet")
-    tokenizer, ends = policy.tokenizer, set(policy.tokenizer.all_special_ids)
-    texts = []
-    for group in groups:
-        written = group[0].token_ids.tolist()
-        kept = written[:-1] if group[0].finish == "stop" and written and written[-1] in ends else written
-        texts.append(group[0].text if stop else decode(tokenizer, kept))
-    return texts
+    special = [str(token) for token in policy.tokenizer.added_tokens_decoder.values() if token.special]
+    control = re.compile("|".join(map(re.escape, special)) or r"\Z")
+    return [control.sub("", group[0].text.removeprefix(opening)) for group in groups]
 
 
 def _compare_first(

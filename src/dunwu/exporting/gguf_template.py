@@ -29,7 +29,7 @@ SPELL: Final = (
     "{%- endfor -%}"
     "{%- endmacro -%}"
 )
-"""Spells numbers beyond the largest, and those with a nought in front; a longer number than its digits is no integer."""
+"""Spells numbers beyond the largest, and those with a nought in front. The longest ones are beyond any integer."""
 REPHRASE: Final = (
     "{%- set rephrased = namespace(messages=[]) -%}"
     "{%- for message in messages -%}"
@@ -56,11 +56,11 @@ def make_gguf_template(model: ExportedModel, largest_number: int | None) -> str 
     template = model.chat_template
     if template is None:
         return None
-    tells_thoughts = model.thinks and not (THINK in template and END_THINK in template)
-    if not tells_thoughts and largest_number is None:
+    needs_tags = model.thinks and not (THINK in template and END_THINK in template)
+    if not needs_tags and largest_number is None:
         return template
     content = "message['content']"
-    lines = REPHRASE.replace("<THOUGHT>", THOUGHT if tells_thoughts else "''")
+    lines = REPHRASE.replace("<THOUGHT>", THOUGHT if needs_tags else "''")
     if largest_number is None:
         return lines.replace("<CONTENT>", content) + template
     spell = SPELL.replace("<WIDTH>", str(len(str(largest_number)))).replace("<LARGEST>", str(largest_number))

@@ -3,7 +3,8 @@
     python llamacpp_worker.py JOB RESULT
 
 JOB is a JSON file: ``gguf``, ``threads``, ``context``, ``chat`` (questions go through the file's chat template),
-``questions``, ``new_tokens``, ``stop``, ``likeliest`` (how many log-probabilities of a first token), ``texts`` and ``bare``.
+``questions``, ``new_tokens``, ``stop``, ``likeliest`` (how many log-probabilities of a first token), ``texts``
+and ``bare``.
 RESULT becomes a JSON file: for each question the greedy ``answers`` and the log-probabilities of ``first`` tokens; the
 tokens of each text as a question (``asked``) and as it stands (``bare``).
 """
