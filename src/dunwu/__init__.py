@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dunwu.api.policy import Policy, load
     from dunwu.api.run import Run, Summary
     from dunwu.commands.evaluate import evaluate
+    from dunwu.commands.export import export
     from dunwu.commands.grade import grade
     from dunwu.commands.plan import plan
     from dunwu.commands.report import report
@@ -35,7 +36,7 @@ _HOMES = {
     **dict.fromkeys(("Loop", "open_loop"), "dunwu.api.loop"),
     **dict.fromkeys(("Policy", "load"), "dunwu.api.policy"),
     **dict.fromkeys(("Run", "Summary"), "dunwu.api.run"),
-    **{name: f"dunwu.commands.{name}" for name in ("evaluate", "grade", "plan", "report", "run", "train")},
+    **{name: f"dunwu.commands.{name}" for name in ("evaluate", "export", "grade", "plan", "report", "run", "train")},
     **dict.fromkeys(("Fault", "Interrupted", "UserError"), "dunwu.errors"),
     **dict.fromkeys(("Completion", "Estimate", "Message", "Problem", "Score", "ScoredGroup"), "dunwu.types"),
     "__version__": "dunwu.version",
@@ -60,6 +61,7 @@ __all__ = [
     "UserError",
     "__version__",
     "evaluate",
+    "export",
     "grade",
     "load",
     "open_loop",

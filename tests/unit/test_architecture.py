@@ -306,6 +306,7 @@ def test_the_command_s_face() -> None:
             *("models", "--bench", "--data", "-k", "--problems", "--temperature", "--top-p", "--max-new-tokens"),
             *("--template", "--judge", "--seed", "--set", "--out", "--resume", "--json", "--field"),
         },
+        "export": {"model", "--to", "--out", "--type", "--check", "--json"},
         "contamination": {"--train", "--bench", "--data", "--json"},
         "report": {"directory", "--figures", "--out"},
         "ablate": {"directory", "--stage", "--chains", "--samples", "--json"},

@@ -48,7 +48,7 @@ class Exported:
     check: ExportCheck | None
 
 
-class ExportDiffers(Fault):  # noqa: N818 -- what it says, it says by its name
+class ExportDiffers(Fault):
     """A runtime gets other answers out of an export than the model gives; ``exported`` has the comparison."""
 
     def __init__(self, exported: Exported) -> None:

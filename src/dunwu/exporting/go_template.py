@@ -97,10 +97,8 @@ def read_turns(model: ExportedModel) -> Turns:
         UserError: It writes other things around other messages, or knows no system's message.
     """
     tokenizer = model.tokenizer
-    user, answer, last = (
-        Message(role=role, content=content) for role, content in (("user", USER), ("assistant", ANSWER), ("user", LAST))
-    )
-    system = Message(role="system", content=SYSTEM)
+    system, user = Message(role="system", content=SYSTEM), Message(role="user", content=USER)
+    answer, last = Message(role="assistant", content=ANSWER), Message(role="user", content=LAST)
     whole = render(tokenizer, [system, user, answer, last], "a conversation")
     asked, stated = (render(tokenizer, [user], "a question", asks=asks) for asks in (True, False))
     ended = render(tokenizer, [user, answer], "an answer", asks=False).partition(ANSWER)[2]

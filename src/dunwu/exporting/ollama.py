@@ -53,7 +53,8 @@ def _list_lines(model: ExportedModel) -> Iterator[str]:
     for name, value in (neutral | dict(list_sampling(model))).items():
         yield f"PARAMETER {NAMES[name]} {value:g}"
     for text in dict.fromkeys([*model.tokenizer.convert_ids_to_tokens(list(model.ends)), *model.source.stop]):
-        yield f'PARAMETER stop "{text}"'
+        quotes = '"""' if '"' in text or "\n" in text else '"'
+        yield f"PARAMETER stop {quotes}{text}{quotes}"
     if model.source.positions:
         yield f"PARAMETER num_ctx {model.source.positions}"
     yield f"PARAMETER num_predict {model.generation.get('max_new_tokens', -1)}"

@@ -26,7 +26,18 @@ def test_the_names_that_users_rely_on() -> None:
     """A change here is a change of the public interface."""
     assert dunwu.__all__ == [
         *("Completion", "Estimate", "Fault", "Interrupted", "Loop", "Message", "Policy", "Problem", "Run", "Score"),
-        *("ScoredGroup", "Summary", "UserError", "__version__", "evaluate", "grade", "load", "open_loop", "plan"),
+        *(
+            "ScoredGroup",
+            "Summary",
+            "UserError",
+            "__version__",
+            "evaluate",
+            "export",
+            "grade",
+            "load",
+            "open_loop",
+            "plan",
+        ),
         *("register", "report", "run", "train"),
     ]
     assert set(dunwu.__all__) <= set(dir(dunwu))

@@ -196,34 +196,35 @@ def _list_words(
     """
     table = _read_byte_table()
     pieces = {bytes(table[letter] for letter in text): number for text, number in core["model"]["vocab"].items()}
-    _check_words(core, steps, pieces)
-    texts = {_spell(piece): number for piece, number in pieces.items()}
-    tokens, types = (list(column) for column in _list_tokens(core, texts, rows))
-    for digit in DIGITS:
-        types[pieces[digit.encode()]] = USER_DEFINED
-    return tuple(tokens), tuple(types)
-
-
-def _check_words(core: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], pieces: Mapping[bytes, int]) -> None:
-    """Raise UserError where the longest match is not how a tokenizer without merges cuts texts."""
-    pattern = steps[0].get("pattern", {}).get("Regex", "") if len(steps) == 2 else ""
-    inside = steps[1].get("type") == "ByteLevel" and not steps[1]["use_regex"] if pattern else False
-    words = [re.sub(r"\\(.)", r"\1", one) for one in _split_alternatives(pattern.removesuffix(NUMBERS_AND_REST))]
-    known = {piece.decode() for piece in pieces if len(piece) > 1 and not piece.isdigit()}
-    isolated = inside and steps[0]["behavior"] == "Isolated" and pattern.endswith(NUMBERS_AND_REST)
-    longest_first = words == sorted(words, key=len, reverse=True)
-    same = (
-        known == {word for word in words if len(word.encode()) > 1}
-        and len({*pieces} & set(map(_byte, range(256)))) == 256
-    )
-    if not (isolated and longest_first and same and core["normalizer"] is None and core["model"]["ignore_merges"]):
+    if not _takes_longest_matches(core, steps, pieces):
         raise _refuse("has no merges, and does not cut texts at its words, longest first, and at numbers")
-    if any(letter.isdigit() for word in words for letter in word):
-        raise _refuse("has words with digits in them")
+    tokens, types = _list_tokens(core, {_spell(piece): number for piece, number in pieces.items()}, rows)
+    digits = {pieces[digit.encode()] for digit in DIGITS}
+    return tokens, tuple(USER_DEFINED if number in digits else kind for number, kind in enumerate(types))
 
 
-def _byte(value: int) -> bytes:
-    return bytes([value])
+def _takes_longest_matches(
+    core: Mapping[str, Any], steps: Sequence[Mapping[str, Any]], pieces: Mapping[bytes, int]
+) -> bool:
+    """Tell whether the longest match is how a tokenizer without merges cuts texts, but for numbers."""
+    pattern = steps[0].get("pattern", {}).get("Regex", "") if len(steps) == 2 else ""
+    if not pattern.endswith(NUMBERS_AND_REST):
+        return False
+    cut = {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
+    as_bytes = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": False}
+    cuts_only = steps[0] == cut and as_bytes.items() <= steps[1].items()
+    words = [re.sub(r"\\(.)", r"\1", one) for one in _split_alternatives(pattern.removesuffix(NUMBERS_AND_REST))]
+    found = {piece.decode() for piece in pieces if len(piece) > 1 and not piece.isdigit()}
+    every_byte = all(bytes([value]) in pieces for value in range(256))
+    return (
+        cuts_only
+        and every_byte
+        and words == sorted(words, key=len, reverse=True)
+        and found == {word for word in words if len(word.encode()) > 1}
+        and not any(letter.isdigit() for word in words for letter in word)
+        and core["normalizer"] is None
+        and bool(core["model"].get("ignore_merges"))
+    )
 
 
 def _split_alternatives(pattern: str) -> Iterator[str]:
