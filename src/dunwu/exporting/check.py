@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import string
 import subprocess
 import sys
 import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -38,6 +40,7 @@ MOST_TOKENS: Final = 1 << 24
 SHOWN: Final = 3
 BEYOND_VOCABULARY: Final = "bare texts with numbers outside the vocabulary"
 NOT_COMPOSED: Final = "texts that are not composed (Unicode NFC)"
+WIDE_ENDS: Final = "questions with white space beyond ASCII at an end, which the template takes off"
 
 
 class Bounds(NamedTuple):
@@ -147,8 +150,8 @@ def check_gguf(model: ExportedModel, path: Path, encoding: str, show: Callable[[
     differences = _compare_first(policy.model, prompts, theirs["first"])
     pairs = zip(questions, answers, theirs["answers"], strict=True)
     different = [(question, our, their) for question, our, their in pairs if our != their]
-    cut_otherwise = _explain(texts, _differ(asked, theirs["asked"]), None)
-    bare_otherwise = _explain(texts, _differ(bare, theirs["bare"]), largest)
+    cut_otherwise = _explain(texts, asked, theirs["asked"], _explain_question)
+    bare_otherwise = _explain(texts, bare, theirs["bare"], partial(_explain_bare, largest or 0))
     found = ExportCheck(
         runtime=runtime,
         encoding=encoding,
@@ -228,21 +231,30 @@ def _compare_first(
     return np.array(found, np.float64)
 
 
-def _differ(ours: Sequence[list[int]], theirs: Sequence[list[int]]) -> list[int]:
-    """List the places of texts that are cut otherwise."""
-    return [place for place, (one, other) in enumerate(zip(ours, theirs, strict=True)) if one != other]
-
-
-def _explain(texts: Sequence[str], places: Sequence[int], largest_number: int | None) -> dict[str, list[str]]:
+def _explain(
+    texts: Sequence[str], ours: Sequence[list[int]], theirs: Sequence[list[int]], explain: Callable[[str], str]
+) -> dict[str, list[str]]:
     """Sort texts that are cut otherwise by the reason; "" holds those of which none is known."""
-    found: dict[str, list[str]] = {BEYOND_VOCABULARY: [], NOT_COMPOSED: [], "": []}
-    for text in (texts[place] for place in places):
-        numbers = re.findall(r"\d+", text) if largest_number is not None else []
-        known = {str(number) for number in range((largest_number or 0) + 1)}
-        beyond = any(number not in known for number in numbers)
-        composed = unicodedata.normalize("NFC", text) == text
-        found[BEYOND_VOCABULARY if beyond else "" if composed else NOT_COMPOSED].append(text)
+    found: dict[str, list[str]] = {"": []}
+    for text, one, other in zip(texts, ours, theirs, strict=True):
+        if one != other:
+            found.setdefault(explain(text), []).append(text)
     return found
+
+
+def _explain_question(text: str) -> str:
+    """Say why a question is cut otherwise: llama.cpp composes no text, and its templates strip ASCII's white space."""
+    if unicodedata.normalize("NFC", text) != text:
+        return NOT_COMPOSED
+    return WIDE_ENDS if text.strip() != text.strip(string.whitespace) else ""
+
+
+def _explain_bare(largest_number: int, text: str) -> str:
+    """Say why a text outside a template is cut otherwise; nothing spells its numbers there."""
+    known = {str(number) for number in range(largest_number + 1)}
+    if largest_number and any(number not in known for number in re.findall(r"\d+", text)):
+        return BEYOND_VOCABULARY
+    return NOT_COMPOSED if unicodedata.normalize("NFC", text) != text else ""
 
 
 def _find_problems(found: ExportCheck) -> Iterator[str]:

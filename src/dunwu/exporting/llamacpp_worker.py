@@ -22,14 +22,25 @@ def main() -> None:
     """Do the job."""
     job = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     server = Client(job)
-    prompts = [server.render(question) for question in job["questions"]]
+    written = [server.complete(server.render(question)) for question in job["questions"]]
     result = {
-        "answers": [server.complete(prompt, job["new_tokens"])["content"] for prompt in prompts],
-        "first": [server.read_first(prompt) for prompt in prompts],
+        "answers": [found["content"] for found in written],
+        "first": [read_first(found) for found in written],
         "asked": [server.tokenize(server.render(text), special=True) for text in job["texts"]],
         "bare": [server.tokenize(text, special=False) for text in job["bare"]],
     }
     Path(sys.argv[2]).write_text(json.dumps(result), encoding="utf-8")
+
+
+def read_first(written: dict[str, Any]) -> dict[str, float]:
+    """Return the log-probabilities of the likeliest first tokens, by their numbers.
+
+    There are none where the first token is a part of a letter: those of the next tokens stand in their place.
+    """
+    tokens, entries = written["tokens"], written.get("completion_probabilities", [])
+    if not entries or entries[0]["id"] != tokens[0]:
+        return {}
+    return {str(entry["id"]): entry["logprob"] for entry in entries[0]["top_logprobs"]}
 
 
 class Client:
@@ -71,17 +82,12 @@ class Client:
         tokens: list[int] = self.ask("/tokenize", body)["tokens"]
         return tokens
 
-    def complete(self, prompt: str, new_tokens: int, **options: Any) -> Any:
+    def complete(self, prompt: str) -> Any:
         """Write the likeliest token each time."""
-        greedy = {"temperature": 0.0, "samplers": ["temperature"], "repeat_penalty": 1.0, "cache_prompt": False}
-        body = {"prompt": prompt, "n_predict": new_tokens, "stop": self._job["stop"]}
-        return self.ask("/completion", body | greedy | options)
-
-    def read_first(self, prompt: str) -> dict[str, float]:
-        """Return the log-probabilities of the likeliest first tokens, by their numbers."""
-        found = self.complete(prompt, 1, n_probs=self._job["likeliest"])["completion_probabilities"]
-        entries = found[0]["top_logprobs"] if found else []  # none where the token is a part of a letter
-        return {str(entry["id"]): entry["logprob"] for entry in entries}
+        greedy = {"temperature": 0.0, "samplers": ["temperature"], "repeat_penalty": 1.0}
+        wanted = {"n_probs": self._job["likeliest"], "return_tokens": True, "cache_prompt": False}
+        body = {"prompt": prompt, "n_predict": self._job["new_tokens"], "stop": self._job["stop"]}
+        return self.ask("/completion", body | greedy | wanted)
 
 
 if __name__ == "__main__":
