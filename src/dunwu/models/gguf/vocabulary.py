@@ -194,8 +194,9 @@ def _list_words(
 
     A digit is spelled as a byte, and found whole in a text that spells it so: see the module.
     """
-    table = _read_byte_table()
-    pieces = {bytes(table[letter] for letter in text): number for text, number in core["model"]["vocab"].items()}
+    table, texts = _read_byte_table(), core["model"]["vocab"]
+    written_in_bytes = set().union(*texts) <= table.keys()
+    pieces = {bytes(map(table.__getitem__, text)): number for text, number in texts.items()} if written_in_bytes else {}
     if not _takes_longest_matches(core, steps, pieces):
         raise _refuse("has no merges, and does not cut texts at its words, longest first, and at numbers")
     tokens, types = _list_tokens(core, {_spell(piece): number for piece, number in pieces.items()}, rows)
