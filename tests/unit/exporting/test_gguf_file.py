@@ -13,6 +13,8 @@ from safetensors.torch import load_file, save_file
 
 pytest.importorskip("gguf", reason="the extra gguf is not installed")
 
+from tests.exported_models import make_folder
+
 from dunwu.errors import UserError
 from dunwu.exporting import gguf_file
 from dunwu.exporting.gguf_file import write_gguf
@@ -20,7 +22,6 @@ from dunwu.exporting.sources import open_model
 from dunwu.models.chat_templates import render_chat
 from dunwu.models.gguf.header import read_header
 from dunwu.models.load import load_policy
-from tests.exported_models import make_folder
 
 FAMILIES = ("llama", "qwen2", "qwen3")
 

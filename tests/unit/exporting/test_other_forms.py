@@ -13,6 +13,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 pytest.importorskip("gguf", reason="the extra gguf is not installed")
 
+from tests.chat_templates import FAMILIES, save_model
+from tests.exported_models import make_folder
+
 from dunwu.errors import UserError
 from dunwu.exporting.go_template import make_go_template, read_turns
 from dunwu.exporting.huggingface import write_folder
@@ -20,8 +23,6 @@ from dunwu.exporting.ollama import write_ollama
 from dunwu.exporting.sources import ExportedModel, open_model
 from dunwu.models.templates import render
 from dunwu.types import Message
-from tests.chat_templates import FAMILIES, save_model
-from tests.exported_models import make_folder
 
 TALK = [
     Message(role="system", content="Be brief."),

@@ -7,6 +7,8 @@ import re
 from typing import Any
 
 import pytest
+from tests.chat_templates import byte_tokenizer, spaced_tokenizer
+from tests.exported_models import make_tokenizer
 from tokenizers import AddedToken, Tokenizer
 from transformers import PreTrainedTokenizerFast
 
@@ -15,8 +17,6 @@ from dunwu.exporting.check_texts import list_texts
 from dunwu.models.gguf.tokenizer import CONTROL, UNUSED, USER_DEFINED
 from dunwu.models.gguf.vocabulary import Vocabulary, build_vocabulary, find_largest_number
 from dunwu.models.load import load_tokenizer
-from tests.chat_templates import byte_tokenizer, spaced_tokenizer
-from tests.exported_models import make_tokenizer
 
 LONG = re.compile(r"\d{2,}")
 
