@@ -34,7 +34,7 @@ LIKELIEST: Final = 10
 """How many of a first token's log-probabilities are compared."""
 SMALL: Final = 20_000_000
 """Parameters of a model whose answers are compared whole."""
-WHOLE_ANSWER, BEGUN_ANSWER = 512, 64
+WHOLE_ANSWER, BEGUN_ANSWER = 512, 32
 """Tokens of a small model's answer, and of another's."""
 MOST_TOKENS: Final = 1 << 24
 SHOWN: Final = 3
@@ -131,17 +131,9 @@ def check_gguf(model: ExportedModel, path: Path, encoding: str, show: Callable[[
     prompts, asked = ([_encode(template, text) for text in some] for some in (questions, texts))
     bare = [tokenize(policy.tokenizer, text) for text in texts]
     new_tokens = _count_new_tokens(model)
-    job = {
-        "gguf": str(path.absolute()),
-        "threads": torch.get_num_threads(),
+    job = _make_job(model, path, questions, texts) | {
         "context": max(map(len, prompts)) + new_tokens,
-        "chat": model.chat_template is not None,
-        "questions": questions if model.chat_template else [_frame(policy.template, text) for text in questions],
         "new_tokens": new_tokens,
-        "stop": list(model.source.stop),
-        "likeliest": LIKELIEST,
-        "texts": texts if model.chat_template else [_frame(policy.template, text) for text in texts],
-        "bare": texts,
     }
     show("asking llama.cpp")
     theirs = _run_worker(job)
@@ -165,21 +157,33 @@ def check_gguf(model: ExportedModel, path: Path, encoding: str, show: Callable[[
         texts=len(texts),
         equal_asked=len(texts) - sum(map(len, cut_otherwise.values())),
         equal_bare=len(texts) - sum(map(len, bare_otherwise.values())),
-        explained={reason: len(some) for reason, some in (cut_otherwise | bare_otherwise).items() if reason and some},
+        explained=_count_explained(cut_otherwise, bare_otherwise),
         unexplained=tuple((cut_otherwise[""] + bare_otherwise[""])[:SHOWN]),
         problems=(),
     )
     return replace(found, problems=tuple(_find_problems(found)))
 
 
+def _make_job(model: ExportedModel, path: Path, questions: Sequence[str], texts: Sequence[str]) -> dict[str, Any]:
+    """Say what llama.cpp shall do; see ``llamacpp_worker``. A base model without a chat template is asked in words."""
+    chat = model.chat_template is not None
+    template = model.policy.template
+    around = "{prompt}" if chat else NAMED.get(template, template)
+    return {
+        "gguf": str(path.absolute()),
+        "threads": torch.get_num_threads(),
+        "chat": chat,
+        "questions": [around.replace("{prompt}", question) for question in questions],
+        "texts": [around.replace("{prompt}", text) for text in texts],
+        "bare": list(texts),
+        "stop": list(model.source.stop),
+        "likeliest": LIKELIEST,
+    }
+
+
 def _encode(template: Template, text: str) -> list[int]:
     token_ids: list[int] = template.encode(as_problem(text, 0)).token_ids.tolist()
     return token_ids
-
-
-def _frame(template: str, question: str) -> str:
-    """Put the text around a question that a base model without a chat template is asked with."""
-    return NAMED.get(template, template).replace("{prompt}", question)
 
 
 def _count_new_tokens(model: ExportedModel) -> int:
@@ -240,6 +244,14 @@ def _explain(
         if one != other:
             found.setdefault(explain(text), []).append(text)
     return found
+
+
+def _count_explained(*sorted_texts: Mapping[str, list[str]]) -> dict[str, int]:
+    """Count the texts that are cut otherwise, by the known reasons; one counts once, however it is cut."""
+    reasons = {reason for found in sorted_texts for reason in found if reason}
+    return {
+        reason: len({text for found in sorted_texts for text in found.get(reason, [])}) for reason in sorted(reasons)
+    }
 
 
 def _explain_question(text: str) -> str:
