@@ -53,9 +53,9 @@ class Bounds(NamedTuple):
 
 BOUNDS: Final[Mapping[str, Bounds]] = {
     "f32": Bounds(0.99, 0.01, 0.002),
-    "f16": Bounds(0.9, 0.1, 0.01),
-    "bf16": Bounds(0.5, 1.0, 0.1),
-    "q8_0": Bounds(0.5, 1.0, 0.1),
+    "f16": Bounds(0.9, 0.05, 0.01),
+    "bf16": Bounds(0.5, 0.25, 0.05),
+    "q8_0": Bounds(0.5, 0.5, 0.1),
 }
 LOOSEST: Final = Bounds(0.0, 5.0, 1.0)
 """Of types with fewer bits: what they write is another model's, and the texts are still cut alike."""
@@ -158,7 +158,7 @@ def check_gguf(model: ExportedModel, path: Path, encoding: str, show: Callable[[
         equal_asked=len(texts) - sum(map(len, cut_otherwise.values())),
         equal_bare=len(texts) - sum(map(len, bare_otherwise.values())),
         explained=_count_explained(cut_otherwise, bare_otherwise),
-        unexplained=tuple((cut_otherwise[""] + bare_otherwise[""])[:SHOWN]),
+        unexplained=tuple(texts[place] for place in (cut_otherwise[""] + bare_otherwise[""])[:SHOWN]),
         problems=(),
     )
     return replace(found, problems=tuple(_find_problems(found)))
@@ -237,20 +237,20 @@ def _compare_first(
 
 def _explain(
     texts: Sequence[str], ours: Sequence[list[int]], theirs: Sequence[list[int]], explain: Callable[[str], str]
-) -> dict[str, list[str]]:
-    """Sort texts that are cut otherwise by the reason; "" holds those of which none is known."""
-    found: dict[str, list[str]] = {"": []}
-    for text, one, other in zip(texts, ours, theirs, strict=True):
+) -> dict[str, list[int]]:
+    """Sort the places of texts that are cut otherwise by the reason; "" holds those of which none is known."""
+    found: dict[str, list[int]] = {"": []}
+    for place, (text, one, other) in enumerate(zip(texts, ours, theirs, strict=True)):
         if one != other:
-            found.setdefault(explain(text), []).append(text)
+            found.setdefault(explain(text), []).append(place)
     return found
 
 
-def _count_explained(*sorted_texts: Mapping[str, list[str]]) -> dict[str, int]:
+def _count_explained(*sorted_texts: Mapping[str, list[int]]) -> dict[str, int]:
     """Count the texts that are cut otherwise, by the known reasons; one counts once, however it is cut."""
     reasons = {reason for found in sorted_texts for reason in found if reason}
     return {
-        reason: len({text for found in sorted_texts for text in found.get(reason, [])}) for reason in sorted(reasons)
+        reason: len({place for found in sorted_texts for place in found.get(reason, [])}) for reason in sorted(reasons)
     }
 
 
