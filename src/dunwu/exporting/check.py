@@ -55,7 +55,7 @@ BOUNDS: Final[Mapping[str, Bounds]] = {
     "f32": Bounds(0.99, 0.01, 0.002),
     "f16": Bounds(0.9, 0.05, 0.01),
     "bf16": Bounds(0.5, 0.25, 0.05),
-    "q8_0": Bounds(0.5, 0.5, 0.1),
+    "q8_0": Bounds(0.25, 1.0, 0.2),
 }
 LOOSEST: Final = Bounds(0.0, 5.0, 1.0)
 """Of types with fewer bits: what they write is another model's, and the texts are still cut alike."""
