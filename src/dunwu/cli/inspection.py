@@ -31,6 +31,7 @@ class Bench(StrEnum):
     sandbox = "sandbox"
     watch = "watch"
     eval = "eval"
+    serve = "serve"
 
 
 SIZED = (Bench.rollout, Bench.step, Bench.sft, Bench.eval)
@@ -156,14 +157,16 @@ def ablate(
 @main.command()
 def bench(
     name: Annotated[
-        Bench, typer.Argument(metavar="NAME", help="rollout, step, sft, rewards, verify, sandbox, watch or eval.")
+        Bench,
+        typer.Argument(metavar="NAME", help="rollout, step, sft, rewards, verify, sandbox, watch, eval or serve."),
     ],
     against: Annotated[
         str,
         typer.Option(
             metavar="PEER,...",
             help="rollout: hf, hf-static, vllm, llamacpp; step: trl; each also with -bf16 appended; "
-            "sft: trl, trl-grouped; verify: math-verify; eval: lm_eval.",
+            "sft: trl, trl-grouped; verify: math-verify; eval: lm_eval; "
+            "serve: transformers, llamacpp.",
         ),
     ] = "",
     size: Annotated[
