@@ -197,7 +197,7 @@ def test_the_live_pages_show_every_attack_as_text(hostile: Path) -> None:
             answer = client.get(address)
             assert answer.status_code == 200, address
             page = Page(answer.text)
-            assert (page.scripts, page.acts) == (["/assets/watch.js"], []), address
+            assert (page.scripts, page.acts) == (["/assets/page.js", "/assets/watch.js"], []), address
             assert page.open == [], address
             assert not {"\x1b", "\u202e"} & set(answer.text), address
             text += page.text

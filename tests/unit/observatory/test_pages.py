@@ -90,7 +90,7 @@ def test_what_a_model_wrote_is_inert_on_every_page(directory: Path) -> None:
             answer = client.get(address)
             assert answer.status_code == 200
             found = Reader(answer.text)
-            assert found.scripts == ["/assets/watch.js"], address
+            assert found.scripts == ["/assets/page.js", "/assets/watch.js"], address
             assert found.handlers == []
             assert all(re.match(r"/|#|\?", to) for to in found.addresses), "no page leads off this server"
             assert "\x1b" not in answer.text

@@ -4,23 +4,6 @@
 const LOOK_MS = 2000;
 const TYPING_MS = 150;
 const SHARE = 0.01; // of the time that following a run may take: a costly page is read again more seldom
-const THEMES = ["system", "light", "dark"];
-
-const chosenTheme = () => localStorage.getItem("theme") || "system";
-
-function showTheme() {
-  const theme = chosenTheme();
-  if (theme === "system") delete document.documentElement.dataset.theme;
-  else document.documentElement.dataset.theme = theme;
-  const button = document.getElementById("theme");
-  if (button) button.textContent = `Theme: ${theme}`;
-}
-showTheme();
-
-function nextTheme() {
-  localStorage.setItem("theme", THEMES[(THEMES.indexOf(chosenTheme()) + 1) % THEMES.length]);
-  showTheme();
-}
 
 let asked = 0; // a later question makes an earlier answer stale
 
@@ -153,35 +136,17 @@ function moveInList(by) {
 
 const follows = (selector) => () => document.querySelector(selector)?.click();
 
-const KEYS = {
+Object.assign(KEYS, {
   j: () => moveInList(1),
   k: () => moveInList(-1),
   "[": follows("main a[rel=prev]"),
   "]": follows("main a[rel=next]"),
   u: follows("main a[rel=up]"),
   "/": () => document.querySelector("input[type=search]")?.focus(),
-  t: nextTheme,
-  "?": () => document.getElementById("help").showModal(),
-};
-
-document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey) return;
-  const typing = event.target.matches("input:not([type=checkbox]), select, textarea");
-  if (typing) {
-    if (event.key === "Escape") event.target.blur();
-    return;
-  }
-  const key = KEYS[event.key] || (/^[1-9]$/.test(event.key) && follows(`header a[data-key="${event.key}"]`));
-  if (key) {
-    event.preventDefault();
-    key();
-  }
 });
+for (const tab of "123456789") KEYS[tab] = follows(`header a[data-key="${tab}"]`);
 
 document.addEventListener("DOMContentLoaded", () => {
-  showTheme();
-  document.getElementById("theme")?.addEventListener("click", nextTheme);
-  document.getElementById("keys")?.addEventListener("click", KEYS["?"]);
   listen();
   searchOn();
   follow();

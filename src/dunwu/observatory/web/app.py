@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from importlib import resources
 from typing import Annotated
 from urllib.parse import parse_qs
 
@@ -19,15 +18,12 @@ from starlette.exceptions import HTTPException
 
 from dunwu.errors import UserError
 from dunwu.observatory.web import pages
+from dunwu.observatory.web.assets import POLICY, send_asset
 from dunwu.observatory.web.comparison import show_comparison
 from dunwu.observatory.web.rollout_filter import RolloutFilter
 from dunwu.observatory.web.watched_runs import WatchedRuns
 
 HOSTS = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?", re.IGNORECASE)
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; form-action 'self'; "
-    "base-uri 'none'; frame-ancestors 'none'"
-)
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -35,7 +31,6 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-ASSETS = {"icon.svg": "image/svg+xml", "report.css": "text/css", "watch.css": "text/css", "watch.js": "text/javascript"}
 Field = Annotated[str, Query()]
 
 
@@ -93,14 +88,7 @@ def make_app(runs: WatchedRuns) -> FastAPI:
     def compare(request: Request) -> Response:
         return HTMLResponse(show_comparison(runs, parse_qs(request.url.query).get("run", [])))
 
-    @app.get("/assets/{name}")
-    def asset(name: str) -> Response:
-        if name not in ASSETS:
-            raise HTTPException(404)
-        folder = resources.files("dunwu") / "assets"
-        file = folder / name if name == "report.css" else folder / "web" / name
-        return Response(file.read_bytes(), media_type=ASSETS[name])
-
+    app.get("/assets/{name}")(send_asset)
     return app
 
 
