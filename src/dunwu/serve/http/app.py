@@ -10,21 +10,21 @@ from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
-from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.types import Receive
 
 from dunwu.errors import Fault, UserError
 from dunwu.serve.answering import Answer, Answerer, Order
 from dunwu.serve.ballot import Vote
-from dunwu.serve.http.bodies import ChatBody, list_fields
+from dunwu.serve.http.bodies import ChatBody, parse_body
 from dunwu.serve.http.completions import Heading, stream_answer, stream_reply, write_answer, write_completion
 from dunwu.serve.http.desk import Desk
-from dunwu.serve.http.errors import Refusal, explain_body, respond
+from dunwu.serve.http.errors import Refusal, respond
 from dunwu.serve.http.event_stream import EventStream
 from dunwu.serve.http.guard import Guard, name_connection, read_body
 from dunwu.serve.http.metrics import write_metrics
 from dunwu.serve.http.news import News
+from dunwu.serve.http.page import add_page
 from dunwu.serve.records import ChatRequest
 from dunwu.serve.review.keys import Key, Keys
 from dunwu.serve.review.router import make_review_router
@@ -52,6 +52,7 @@ def make_app(answerer: Answerer, keys: Keys | None = None) -> FastAPI:
     app.add_middleware(Guard, keys=keys)
     if answerer.reviewer is not None:
         app.include_router(make_review_router(answerer.reviewer.queue, keys))
+    add_page(app, service.model, wants_key=keys is not None)
 
     @app.get("/health")
     def health() -> Response:
@@ -72,7 +73,7 @@ def make_app(answerer: Answerer, keys: Keys | None = None) -> FastAPI:
 
     @app.post("/v1/chat/completions")
     async def chat_completions(request: Request) -> Response:
-        body = _parse(await read_body(request))
+        body = parse_body(ChatBody, await read_body(request))
         _check_model(service, body.model)
         asked, seed = body.read(*service.model.sampling, name_connection(request))
         remembers = body.may_be_remembered and "no-store" not in request.headers.get("cache-control", "")
@@ -117,13 +118,6 @@ def make_app(answerer: Answerer, keys: Keys | None = None) -> FastAPI:
         return JSONResponse(write_completion(heading, reply))
 
     return app
-
-
-def _parse(content: bytes) -> ChatBody:
-    try:
-        return ChatBody.model_validate_json(content)
-    except ValidationError as error:
-        raise explain_body(error, list_fields(ChatBody)) from None
 
 
 def _check_model(service: GenerationService, name: str) -> None:

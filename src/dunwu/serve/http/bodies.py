@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from dunwu.serve.http.errors import explain_body
 from dunwu.serve.records import ChatRequest, Format, derive_seeds
 from dunwu.types import Message, Role
 
@@ -16,6 +16,7 @@ MOST_CHOICES = 128
 MOST_STOPS, LONGEST_STOP = 16, 256
 MOST_MESSAGES = 1024
 Text = Annotated[str, Field(min_length=1)]
+Parsed = TypeVar("Parsed", bound="Body")
 
 
 class Body(BaseModel):
@@ -203,9 +204,20 @@ class ChatBody(Body):
         return request, seed
 
 
-def list_fields(body: type[Body]) -> Mapping[str, Any]:
-    """Return the fields of a body, by name."""
-    return body.model_fields
+def parse_body(kind: type[Parsed], content: bytes) -> Parsed:
+    """Read a body.
+
+    Args:
+        kind: its fields.
+        content: JSON.
+
+    Raises:
+        Refusal: the body is none of that kind.
+    """
+    try:
+        return kind.model_validate_json(content)
+    except ValidationError as error:
+        raise explain_body(error, kind.model_fields) from None
 
 
 def write_json(content: Any) -> str:

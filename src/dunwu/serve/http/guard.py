@@ -13,6 +13,7 @@ from fastapi import Request
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dunwu.observatory.web.assets import POLICY
 from dunwu.serve.http.errors import Refusal, respond
 from dunwu.serve.review.keys import LOCAL, Key, Keys
 
@@ -21,9 +22,11 @@ LARGEST_BODY: Final = 4 << 20
 """Bytes; more than the longest conversation that a model reads."""
 BODY_SECONDS: Final = 20.0
 """For a body to arrive in."""
-
+OF_KEYS: Final = ("/v1/", "/page/")
+"""What makes the server work, for whom a key may be wanted; the page itself is open."""
 
 HEADERS: Final = (
+    (b"content-security-policy", POLICY.encode()),
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
@@ -36,7 +39,7 @@ class Guard:
 
     Args:
         app: what is guarded.
-        keys: of whom one is wanted below ``/v1``; None: anybody on this machine may ask.
+        keys: of whom one is wanted below ``OF_KEYS``; None: anybody on this machine may ask.
     """
 
     def __init__(self, app: ASGIApp, keys: Keys | None) -> None:
@@ -56,7 +59,7 @@ class Guard:
         answer = self._app
         try:
             _check_host(HTTPConnection(scope))
-            if scope["path"].startswith("/v1/"):
+            if scope["path"].startswith(OF_KEYS):
                 scope.setdefault("state", {})["key"] = _find_client(HTTPConnection(scope), self._keys)
         except Refusal as error:
             answer = respond(error)
@@ -71,8 +74,14 @@ def _check_host(request: HTTPConnection) -> None:
     """
     if not HOSTS.fullmatch(request.headers.get("host", "")):
         raise Refusal(400, "this address answers to the names of this machine's loopback only", code="wrong_host")
-    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none") and not _is_link(request):
         raise Refusal(403, "another site may not ask here", code="wrong_origin")
+
+
+def _is_link(request: HTTPConnection) -> bool:
+    """Tell whether a person follows a link to the page, which gives the site that has it nothing to read."""
+    goes = request.headers.get("sec-fetch-mode") == "navigate" and request.headers.get("sec-fetch-dest") == "document"
+    return goes and request.scope["path"] == "/"
 
 
 def _find_client(request: HTTPConnection, keys: Keys | None) -> Key:
