@@ -12,7 +12,7 @@ const LABELS = Object.fromEntries(
 
 export const clean = (text) => text.replace(UNSAFE, "\ufffd");
 
-const counted = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
+const counted = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
 
 const seconds = (milliseconds) => `${(milliseconds / 1000).toFixed(1)} s`;
 
