@@ -17,7 +17,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", 
 PATIENCE = 120_000
 """Milliseconds for what must come; nothing is asserted about how soon it does."""
 COMPLETIONS = "**/v1/chat/completions"
-PUZZLE = "Use 3, 12 and 4 once each with + - * / to make 51."
+PUZZLE = "Use 11, 3 and 11 once each with + - * / to make 3."
 CHAIN = "12-4=8, 8*3=24, too small. wait, 12*4=48, 48+3=51, yes."
 HOSTILE = '<img src=x onerror="alert(1)"><script>alert(2)</script></p>\n\u202ereversed\x1b[31m'
 SHOWN = '<img src=x onerror="alert(1)"><script>alert(2)</script></p>\n\ufffdreversed\ufffd[31m'
@@ -135,15 +135,15 @@ def test_a_question_gets_a_chain_that_is_folded_and_coloured_and_an_answer(page:
     set_field(page, "temperature", "0")
     turn = ask(page, PUZZLE)
     assert turn.locator("h2").inner_text() == PUZZLE
-    assert turn.locator(".reply").inner_text() == "(12/4)*3"
+    assert turn.locator(".reply").inner_text() == "(11*3)/11"
     assert turn.locator(".chain").get_attribute("open") is None
     assert re.fullmatch(r"Thought for [\d.]+ s · \d+ tokens", turn.locator("summary").first.inner_text())
     turn.locator(".chain > summary").click()
-    assert turn.locator(".thought").inner_text() == "12/4=3, 3*3=9, good."
-    playwright.expect(turn.locator(".thought mark.verification")).to_have_text("good")
+    assert turn.locator(".thought").inner_text() == "11*3=33, 33/11=3, yes."
+    playwright.expect(turn.locator(".thought mark.verification")).to_have_text("yes")
     assert turn.locator(".thought mark").get_attribute("title") == "checks a result"
     assert turn.locator(".key li").all_inner_texts() == ["checks a result ×1"]
-    assert page.inner_text("#live") == "Answer: (12/4)*3"
+    assert page.inner_text("#live") == "Answer: (11*3)/11"
     assert page.input_value("#question") == ""
 
 
@@ -156,7 +156,9 @@ def test_again_asks_with_the_same_seed(page: Any) -> None:
     playwright.expect(second.locator(".foot")).to_be_visible()
     assert seed
     assert second.locator(".foot span").inner_text().startswith(seed[0])
-    assert [turn.locator(".reply").inner_text() for turn in (first, second)] == [first.locator(".reply").inner_text()] * 2
+    assert [turn.locator(".reply").inner_text() for turn in (first, second)] == [
+        first.locator(".reply").inner_text()
+    ] * 2
 
 
 def test_a_vote_shows_what_it_came_to(page: Any) -> None:
@@ -167,8 +169,8 @@ def test_a_vote_shows_what_it_came_to(page: Any) -> None:
     assert turn.locator(".count").inner_text() == (
         "3 of 3 agree. The other 1 could not have changed it, and were not asked."
     )
-    assert turn.locator(".vote > .groups li").all_inner_texts() == ["(12/4)*3\n3 votes"]
-    assert turn.locator(".reply").inner_text() == "(12/4)*3"
+    assert turn.locator(".vote > .groups li").all_inner_texts() == ["(11*3)/11\n3 votes"]
+    assert turn.locator(".reply").inner_text() == "(11*3)/11"
     assert turn.locator(".others").is_hidden()
 
 
@@ -186,7 +188,7 @@ def test_escape_stops_the_answer_and_the_servers_work(page: Any, address: str) -
         page.wait_for_timeout(50)
     set_field(page, "vote", "")
     set_field(page, "temperature", "0")
-    assert ask(page, PUZZLE).locator(".reply").inner_text() == "(12/4)*3"
+    assert ask(page, PUZZLE).locator(".reply").inner_text() == "(11*3)/11"
 
 
 def test_the_chain_is_open_while_it_is_written_and_folds_unless_the_reader_opened_it(page: Any) -> None:
