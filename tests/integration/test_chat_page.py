@@ -248,7 +248,7 @@ def test_earlier_turns_go_along_where_the_model_takes_them(page: Any, takes_turn
 def test_votes_in_words_and_where_an_answer_comes_from(page: Any) -> None:
     groups = [{"answer": name, "votes": votes, "weight": votes} for name, votes in (("51", 5), ("50", 5), ("7", 1))]
     vote = {"samples": 12, "wanted": 12, "tied": True, "groups": groups}
-    cache = {"hit": "exact", "age_seconds": 190, "provenance": {"votes": "12 of 16"}}
+    cache = {"hit": "exact", "age_seconds": 190, "provenance": {"kind": "voted", "by": "x", "votes": 12, "samples": 16}}
     answer_with(page, write({"content": "51"}, vote=vote, cache=cache))
     turn = ask(page, PUZZLE)
     said = turn.locator(".count").inner_text()
@@ -257,21 +257,42 @@ def test_votes_in_words_and_where_an_answer_comes_from(page: Any) -> None:
     turn.locator(".others summary").click()
     assert turn.locator(".others li").all_inner_texts() == ["50\n5 votes", "7\n1 vote"]
     assert turn.locator(".sources").inner_text() == (
-        "From the cache: the same question has been answered before, 3 min ago (votes 12 of 16)"
+        "From the cache: answered before, 3 min ago (12 of 16 samples voted for it)"
     )
+
+
+def test_a_held_answer_appears_when_a_person_has_decided(page: Any) -> None:
+    states = [("held", None, ""), ("held", None, ""), ("released", "edit", "50")]
+    deliveries = iter([{"state": state, "verdict": verdict, "text": text} for state, verdict, text in states])
+    page.route("**/v1/held/h1", lambda route: route.fulfill(json=next(deliveries)))
+    review = {"action": "hold", "topics": ["medicine"], "id": "h1", "poll": "/v1/held/h1"}
+    answer_with(page, write({"content": ""}, review=review))
+    turn = ask(page, PUZZLE)
+    playwright.expect(turn.locator(".outcome")).to_contain_text("A person looks at this answer first.")
+    page.reload()
+    turn = page.locator(".turn")
+    playwright.expect(turn.locator(".reply")).to_have_text("50")
+    assert turn.locator(".sources li").all_inner_texts() == [
+        "A person has edited the model's answer",
+        "Topics of the policy: medicine",
+    ]
+    assert turn.locator(".outcome").is_hidden()
+    assert page.inner_text("#live") == "Answer: 50"
 
 
 def test_what_a_model_wrote_stays_text(page: Any) -> None:
     groups = [{"answer": HOSTILE, "votes": 1, "weight": 1}]
     vote = {"samples": 1, "wanted": 2, "tied": False, "groups": groups}
-    cache = {"hit": HOSTILE, "provenance": HOSTILE}
+    cache = {"hit": "path", "age_seconds": 5, "provenance": {"kind": "verified", "by": HOSTILE}}
     answer_with(page, write({"reasoning": HOSTILE, "content": HOSTILE}, vote=vote, cache=cache))
     turn = ask(page, HOSTILE.replace("\n", " "))
     turn.locator(".chain > summary").click()
     assert turn.locator(".reply").inner_text() == SHOWN
     assert turn.locator(".thought").inner_text() == SHOWN
     assert turn.locator(".answer-text").text_content() == SHOWN
-    assert turn.locator(".sources").text_content() == f"Cache: {SHOWN} ({SHOWN})"
+    assert turn.locator(".sources").text_content() == (
+        f"With the path of a similar question as a hint, 5 s ago (verified by {SHOWN})"
+    )
     assert page.locator("#turns :is(img, script)").count() == 0
     page.reload()
     assert page.locator(".reply").inner_text() == SHOWN
@@ -397,7 +418,7 @@ def test_axe_finds_nothing_and_a_small_phone_does_not_scroll_sideways(page: Any,
     check("before anything is asked")
     groups = [{"answer": f"{name}{LONG_WORD}", "votes": 1, "weight": 1} for name in (51, 50)]
     vote = {"samples": 3, "wanted": 4, "tied": False, "groups": groups}
-    cache = {"hit": "path", "age_seconds": 5, "provenance": LONG_WORD}
+    cache = {"hit": "path", "age_seconds": 5, "provenance": {"kind": "verified", "by": LONG_WORD}}
     answer_with(page, write({"reasoning": f"{CHAIN} {LONG_WORD}"}, {"content": LONG_WORD}, vote=vote, cache=cache))
     turn = ask(page, f"{PUZZLE} {LONG_WORD}")
     for summary in turn.locator("summary").all():

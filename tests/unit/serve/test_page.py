@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -10,19 +11,21 @@ import pytest
 from fastapi.testclient import TestClient
 
 from dunwu.analysis.reasoning.highlights import HIGHLIGHTS
+from dunwu.serve.answering import Answerer
 from dunwu.serve.http.app import make_app
-from dunwu.serve.service import GenerationService
+from dunwu.serve.review.keys import Keys, load_keys, make_key
 
 CHAIN = "12-4=8, 8*3=24, too small. wait, 12*4=48, 48+3=51, yes."
 ELSEWHERE = {"sec-fetch-site": "cross-site"}
 LINK = {**ELSEWHERE, "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
 
 
-def open_client(*, keys: tuple[str, ...] = (), **changes: Any) -> TestClient:
+def open_client(*, keys: Keys | None = None, **changes: Any) -> TestClient:
     """A client of an application whose model cannot generate."""
     model = {"name": "demo", "takes_turns": False, "positions": 1024, "sampling": (0.6, 0.95), "template": "nano"}
-    service = cast("GenerationService", SimpleNamespace(model=SimpleNamespace(**(model | changes))))
-    return TestClient(make_app(service, keys), base_url="http://127.0.0.1:8000")
+    service = SimpleNamespace(model=SimpleNamespace(**(model | changes)))
+    answerer = cast("Answerer", SimpleNamespace(service=service, reviewer=None, memory=None))
+    return TestClient(make_app(answerer, keys), base_url="http://127.0.0.1:8000")
 
 
 def test_the_page_says_what_the_model_is_and_loads_nothing_but_its_own() -> None:
@@ -40,11 +43,10 @@ def test_the_page_says_what_the_model_is_and_loads_nothing_but_its_own() -> None
 
 
 def test_a_model_that_takes_turns_has_no_such_note_and_no_examples_of_another() -> None:
-    text = open_client(takes_turns=True, template="chat", keys=("secret",)).get("/").text
-    assert 'data-takes-turns="true" data-wants-key="true"' in text
+    text = open_client(takes_turns=True, template="chat").get("/").text
+    assert 'data-takes-turns="true" data-wants-key="false"' in text
     assert "each question alone" not in text
     assert "It was trained on" not in text
-    assert "secret" not in text
 
 
 def test_the_name_of_a_model_stays_text() -> None:
@@ -102,10 +104,12 @@ def test_another_site_can_link_to_the_page_and_read_nothing() -> None:
     assert client.post("/", headers=LINK).status_code == 405
 
 
-def test_keys_guard_the_work_and_not_the_page() -> None:
-    client = open_client(keys=("secret",))
-    assert client.get("/").status_code == 200
+def test_keys_guard_the_work_and_not_the_page(tmp_path: Path) -> None:
+    key, lines = make_key("ann", "client")
+    (tmp_path / "keys.toml").write_text(lines)
+    client = open_client(keys=load_keys(tmp_path / "keys.toml"))
+    assert 'data-wants-key="true"' in client.get("/").text
     assert client.get("/assets/chat.js").status_code == 200
     assert client.post("/page/highlights", json={"text": CHAIN}).status_code == 401
-    given = client.post("/page/highlights", json={"text": CHAIN}, headers={"authorization": "Bearer secret"})
+    given = client.post("/page/highlights", json={"text": CHAIN}, headers={"authorization": f"Bearer {key}"})
     assert given.status_code == 200

@@ -1,6 +1,8 @@
 // The conversation: what is asked, what is kept while the tab is open, and the keys. KEYS is page.js's.
-import { Lost, Refusal, ask } from "./chat_server.js";
+import { Lost, Refusal, ask, poll } from "./chat_server.js";
 import { Turn, clean } from "./chat_turn.js";
+
+const POLL_MS = 2000;
 
 const find = (id) => document.getElementById(id);
 const [question, settings, keyField, key] = ["question", "settings", "key-field", "key"].map(find);
@@ -73,9 +75,30 @@ async function send(text, messages, chosen) {
   } finally {
     setAsking(null);
   }
-  if (!turn.isEmpty) find("live").textContent = turn.outcome || `Answer: ${clean(record.content)}`;
+  announce(turn);
   await turn.colour();
-  keep("turns", turns.map(({ record }) => record));
+  keepTurns();
+  await waitForVerdict(turn);
+}
+
+function announce(turn) {
+  if (turns.includes(turn)) find("live").textContent = turn.outcome || `Answer: ${clean(turn.record.content)}`;
+}
+
+const keepTurns = () => keep("turns", turns.map(({ record }) => record));
+
+// Asks for an answer that a person looks at, until they have decided.
+async function waitForVerdict(turn) {
+  while (turn.heldAt && turns.includes(turn)) {
+    const found = await poll(turn.heldAt).catch((error) => say(describeError(error), ""));
+    if (!found) return; // a reload asks on
+    if (found.state === "held") await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    else {
+      following(() => turn.release(found));
+      announce(turn);
+      keepTurns();
+    }
+  }
 }
 
 function addTurn(record) {
@@ -196,5 +219,9 @@ Object.assign(KEYS, { n: beginAnew, "/": () => question.focus() });
 fillSettings(recall("settings") ?? {});
 key.value = sessionStorage.getItem("key") ?? "";
 keyField.hidden = !wantsKey || key.value !== "";
-for (const record of recall("turns") ?? []) addTurn(record).end();
+for (const record of recall("turns") ?? []) {
+  const turn = addTurn(record);
+  turn.end();
+  waitForVerdict(turn);
+}
 if (turns.length) scrollToEnd();

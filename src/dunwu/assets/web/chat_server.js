@@ -11,14 +11,18 @@ export class Refusal extends Error {
 // There is no server, or it ended in the middle of a reply.
 export class Lost extends Error {}
 
-export async function post(path, body, signal) {
-  const headers = { "content-type": "application/json" };
+async function request(path, options) {
   const key = sessionStorage.getItem("key");
-  if (key) headers.authorization = `Bearer ${key}`;
-  const response = await fetch(path, { method: "POST", headers, body: JSON.stringify(body), signal }).catch(lose);
+  const headers = { "content-type": "application/json", ...(key && { authorization: `Bearer ${key}` }) };
+  const response = await fetch(path, { ...options, headers }).catch(lose);
   if (!response.ok) throw new Refusal(response.status, await readMessage(response));
   return response;
 }
+
+export const post = (path, body, signal) => request(path, { method: "POST", body: JSON.stringify(body), signal });
+
+// What has become of an answer that is held for a person.
+export const poll = async (path) => (await request(path, {})).json();
 
 // Yields the events of a reply, up to the one that says that there are no more.
 export async function* ask(body, signal) {

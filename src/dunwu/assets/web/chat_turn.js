@@ -41,7 +41,7 @@ export class Turn {
   // Takes one event of a reply that is being written.
   take(event) {
     const { record } = this;
-    for (const field of ["seed", "vote", "cache", "usage"]) record[field] = event[field] ?? record[field];
+    for (const field of ["seed", "vote", "cache", "review", "usage"]) record[field] = event[field] ?? record[field];
     if (event.vote) this.showVote(false);
     const choice = event.choices[0];
     if (!choice) return;
@@ -94,6 +94,21 @@ export class Turn {
     show(this.part(".outcome"), this.outcome);
     this.part(".foot > span").textContent = describeCost(record);
     this.part(".foot").hidden = record.seed === undefined;
+  }
+
+  // The address that a held answer is asked for at; "" where none is held, or a person has decided.
+  get heldAt() {
+    const { review } = this.record;
+    return (!review?.state && review?.poll) || "";
+  }
+
+  // Takes what a person has decided of a held answer.
+  release({ state, verdict, text }) {
+    const { record } = this;
+    Object.assign(record.review, { state, verdict });
+    record.content = text;
+    this.showAnswer(text);
+    this.end();
   }
 
   // Colours the chain by what it does, once: it must be whole.
@@ -180,16 +195,20 @@ function describeThought({ vote, thinking, usage }) {
 }
 
 // Where an answer comes from, a line each. What replies say of that beside their text is put into words here.
-function describeSources({ cache }) {
-  if (!cache || cache.hit === "none") return [];
-  const how = {
-    exact: "From the cache: the same question has been answered before",
-    path: "The path of a similar question was given as a hint",
-  }[cache.hit];
-  const age = cache.age_seconds === undefined ? "" : `, ${describeAge(cache.age_seconds)} ago`;
-  const origin = cache.provenance ?? "";
-  const words = typeof origin === "object" ? Object.entries(origin).map((pair) => pair.join(" ")).join(", ") : origin;
-  return [`${how ?? `Cache: ${cache.hit}`}${age}${words && ` (${words})`}`];
+function describeSources({ cache, review }) {
+  const lines = [];
+  if (cache && cache.hit !== "none") {
+    const how = cache.hit === "exact" ? "From the cache: answered before" : "With the path of a similar question as a hint";
+    lines.push(`${how}, ${describeAge(cache.age_seconds)} ago (${describeProvenance(cache.provenance)})`);
+  }
+  const verdict = { accept: "accepted", edit: "edited", reject: "rejected" }[review?.verdict];
+  if (verdict) lines.push(`A person has ${verdict} the model's answer`);
+  if (review?.topics?.length) lines.push(`Topics of the policy: ${review.topics.join(", ")}`);
+  return lines;
+}
+
+function describeProvenance({ kind, by, votes, samples }) {
+  return kind === "voted" ? `${votes} of ${samples} samples voted for it` : `${kind} by ${by}`;
 }
 
 function describeAge(age) {
@@ -197,8 +216,11 @@ function describeAge(age) {
   return `${Math.floor(age / length)} ${unit}`;
 }
 
-function describeOutcome({ how, finish, content }) {
+function describeOutcome({ how, finish, content, review }) {
   if (how) return how;
+  if (review?.state === "expired") return "Nobody decided in time, so this answer is not given out.";
+  if (review?.poll && !review.state) return "A person looks at this answer first. It appears here when they have decided.";
+  if (finish === "content_filter" && !review?.state) return "The policy of this server refused it.";
   if (content) return finish === "length" ? "The answer was cut off here: there is no room for more tokens." : "";
   return finish === "length"
     ? "It was cut off while it was thinking, so there is no answer. A thinking budget makes it answer in time."
