@@ -73,8 +73,13 @@ def page(browser: Any, address: str) -> Iterator[Any]:
     opened = browser.new_page()
     opened.set_default_timeout(PATIENCE)
     errors: list[str] = []
+
+    def fail(dialog: Any) -> None:
+        errors.append(dialog.message)
+        dialog.dismiss()
+
     opened.on("pageerror", lambda error: errors.append(str(error)))
-    opened.on("dialog", lambda dialog: (errors.append(dialog.message), dialog.dismiss()))
+    opened.on("dialog", fail)
     opened.on("console", lambda line: errors.append(line.text) if "Content Security Policy" in line.text else None)
     opened.goto(address)
     yield opened
