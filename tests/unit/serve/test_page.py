@@ -8,11 +8,13 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
+from fastapi.responses import Response
 from fastapi.testclient import TestClient
 
 from dunwu.analysis.reasoning.highlights import HIGHLIGHTS
 from dunwu.serve.answering import Answerer
 from dunwu.serve.http.app import make_app
+from dunwu.serve.http.guard import Guard
 from dunwu.serve.review.keys import Keys, load_keys, make_key
 
 CHAIN = "12-4=8, 8*3=24, too small. wait, 12*4=48, 48+3=51, yes."
@@ -102,6 +104,13 @@ def test_another_site_can_link_to_the_page_and_read_nothing() -> None:
     assert client.post("/page/highlights", json={"text": ""}, headers=ELSEWHERE).status_code == 403
     assert client.get("/", headers={"host": "evil.example"}).status_code == 400
     assert client.post("/", headers=LINK).status_code == 405
+
+
+def test_headers_of_a_page_stand_once_and_its_own_are_kept() -> None:
+    own = Response(headers={"Referrer-Policy": "same-origin"})  # without it, forms of the review have no origin
+    headers = TestClient(Guard(own, None), base_url="http://127.0.0.1").get("/").headers
+    assert headers.get_list("referrer-policy") == ["same-origin"]
+    assert headers.get_list("cache-control") == ["no-store"]
 
 
 def test_keys_guard_the_work_and_not_the_page(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ HEADERS: Final = (
 
 
 class Guard:
-    """Refuses requests before they are read, and gives every response the same headers.
+    """Refuses requests before they are read, and gives every response the headers that it has not set itself.
 
     Args:
         app: what is guarded.
@@ -53,7 +53,8 @@ class Guard:
 
         async def send_guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *HEADERS]
+                own = {name for name, _ in message["headers"]}
+                message["headers"] = [*message["headers"], *(one for one in HEADERS if one[0] not in own)]
             await send(message)
 
         answer = self._app
