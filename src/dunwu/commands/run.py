@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from importlib.metadata import version
 from pathlib import Path
 from platform import python_version
@@ -146,11 +146,28 @@ def execute(
         monitor.show_activity("writing the report")
         with stop.writing():  # the run is done: a stop waits for its report
             report = write_report(out)
+        monitor.show_activity("keeping what opens the model at once")
+        _keep_snapshot(out)
         if monitor.table_width:
             for table in summarize_run(run, monitor.table_width):
                 monitor.show(table)
         monitor.finish_run(run, report, seconds)
         return Run(run.directory)
+
+
+def _keep_snapshot(out: Path) -> None:
+    """Leave what ``dunwu chat`` opens the run's model by: here transformers is loaded, and there it takes seconds."""
+    import torch
+
+    from dunwu.api.model_sources import source_of
+    from dunwu.config.schema import ModelSpec
+    from dunwu.execution.executor import open_executor
+    from dunwu.serve.chat_model import LONGEST
+
+    with suppress(Exception):  # of a run without a model that writes, too: whoever asks for one is answered then
+        source = source_of(str(out)).source
+        spec = ModelSpec(device="cpu", threads=torch.get_num_threads())
+        open_executor(spec, lambda _: None).open_reader(source, longest=LONGEST)
 
 
 def open_run(recipe: Recipe, text: str, out: Path, resume: bool) -> RunWriter:

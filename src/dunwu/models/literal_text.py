@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from tokenizers import Tokenizer
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 SIGNS = "\ue000\uf8ff\U000f0000"
 """Characters of no meaning of their own, one of which a conversation will not hold."""
@@ -51,6 +52,8 @@ class LiteralTexts:
             prompt: as the template wrote it.
             special: the tokenizer adds its special tokens at both ends.
         """
+        from tokenizers import Tokenizer  # few prompts need it
+
         assert self._pattern is not None
         plain = Tokenizer.from_str(self._tokenizer.backend_tokenizer.to_str())
         plain.encode_special_tokens = True

@@ -26,6 +26,8 @@ from dunwu.models.templates import NAMED, Template, count_positions, tokenize
 from dunwu.serve.records import ChatRequest
 from dunwu.types import Message, Sampling
 
+LONGEST: Final = 1024
+"""Tokens of the sequences on which the engine is compared with the model's own forward pass."""
 TEMPERATURE: Final = 0.6
 TOP_P: Final = 0.95
 """What R1 is asked with (arXiv 2501.12948, section 3.1), where a model's folder says nothing."""
@@ -51,7 +53,7 @@ class ChatModel:
         self.name, self.source, self.template, self.stop = name, source, template, tuple(stop)
         self.notes: list[str] = []
         executor = open_executor(spec, self.notes.append)
-        self.policy: Policy = executor.open_reader(source, longest=1024)
+        self.policy: Policy = executor.open_reader(source, longest=LONGEST)
         if getattr(self.policy.tokenizer, "backend_tokenizer", None) is None:
             raise UserError("its tokenizer is none of the package tokenizers, which streaming takes", file=source)
         self.positions = count_positions(self.policy.model)
