@@ -73,6 +73,7 @@ class Reply:
         prompt_tokens: how many tokens the model was asked with.
         streams: whoever asked wants pieces as they come, and not the whole alone.
         error: what went wrong on the way.
+        is_cancelled: nobody wants it any more; there is nothing to collect.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class Reply:
         self.writers = tuple(writers)
         self.states: set[SequenceState] = set()
         self.unfinished = len(self.writers)
+        self.is_cancelled = False
 
     @property
     def is_finished(self) -> bool:
@@ -260,7 +262,7 @@ class GenerationService:
             if reply.is_finished:
                 return
             self.counts.cancelled += 1
-            reply.unfinished = 0
+            reply.unfinished, reply.is_cancelled = 0, True
             self._queue.drop(reply.states)
             for worker in self.workers:
                 worker.gone |= reply.states
@@ -324,10 +326,10 @@ class GenerationService:
         ended = worker.batch.step()
         for written in ended:
             written.state.key[1].finish(written.finish)
-            self.counts.completion_tokens += len(written.token_ids)
-            self.counts.finished += 1
         with self._changed:
             for written in ended:
+                self.counts.completion_tokens += len(written.token_ids)
+                self.counts.finished += 1
                 written.state.key[0].unfinished -= 1
         self._tell([state.key[0] for state in states if state.key[0].streams or state.key[0].is_finished])
 

@@ -319,5 +319,5 @@ def _restrict(logits_BV: Float[Tensor, "B V"], steered: Sequence[tuple[int, Stee
         return logits_BV
     restricted_BV = logits_BV.clone()
     for row, allowed_V in allowed:
-        restricted_BV[row].masked_fill_(~allowed_V, -torch.inf)
+        restricted_BV[row].masked_fill_(~allowed_V.to(logits_BV.device), -torch.inf)
     return restricted_BV

@@ -13,6 +13,8 @@ from dunwu.rollout.builtin.cache import KnownPrefix
 
 SHORTEST = 8
 """Tokens in common that are worth the copying."""
+MOST = 64
+"""Prompts that are kept: each is looked at when another comes."""
 Layers = Sequence[tuple[Float[Tensor, "K P D"], Float[Tensor, "K P D"]]]
 
 
@@ -56,7 +58,7 @@ class PrefixStore:
         copies = [(keys[:, :length].clone(), values[:, :length].clone()) for keys, values in layers]
         self._kept[key] = (prompt, KnownPrefix(length, copies), size)
         self._bytes += size
-        while self._bytes > self._max_bytes:
+        while self._bytes > self._max_bytes or len(self._kept) > MOST:
             self._bytes -= self._kept.popitem(last=False)[1][2]
 
 

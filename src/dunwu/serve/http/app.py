@@ -30,6 +30,9 @@ from dunwu.serve.review.keys import Key, Keys
 from dunwu.serve.review.router import make_review_router
 from dunwu.serve.service import GenerationService
 
+CLIENT_LEFT = 499
+"""The status that nobody reads, as other servers log it."""
+
 
 def make_app(answerer: Answerer, keys: Keys | None = None) -> FastAPI:
     """Make the application.
@@ -115,6 +118,8 @@ def make_app(answerer: Answerer, keys: Keys | None = None) -> FastAPI:
             )
         async for _ in news.listen(reply, request.receive):
             pass
+        if reply.is_cancelled:
+            raise Refusal(CLIENT_LEFT, "the client has left")
         return JSONResponse(write_completion(heading, reply))
 
     return app

@@ -98,7 +98,7 @@ async def stream_reply(
     async with aclosing(news.listen(reply, receive)) as gains:
         async for pieces in gains:
             yield b"".join(_write_event(heading, [_write_delta(piece)]) for piece in pieces)
-    if includes_usage:
+    if includes_usage and not reply.is_cancelled:
         yield _write_event(heading, [], usage=count_usage(reply, reply.collect()))
 
 

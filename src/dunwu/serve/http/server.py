@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import uvicorn
 
@@ -37,11 +39,24 @@ def serve(
         if notices:
             notices.start()
         announce(f"http://{LOOPBACK}:{listener.getsockname()[1]}")
-        uvicorn.Server(configure(answerer, keys, patience=patience)).run(sockets=[listener])
+        _Server(configure(answerer, keys, patience=patience)).run(sockets=[listener])
     finally:
         if notices:
             notices.close()
         answerer.close()
+
+
+class _Server(uvicorn.Server):
+    """Stops at a signal, and leaves it at that: uvicorn would raise it once more when all requests have ended."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
 
 def configure(answerer: Answerer, keys: Keys | None, *, patience: int) -> uvicorn.Config:

@@ -1,0 +1,171 @@
+"""``dunwu serve`` and ``dunwu chat`` as commands: they answer, stop gracefully, and say what is wrong in one line."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import pytest
+
+PROGRAM = [sys.executable, "-m", "dunwu"]
+QUESTION = "Use 3, 5, 7 once each with + - * / to make 22."
+BODY = {"messages": [{"role": "user", "content": QUESTION}], "seed": 7}
+
+
+@contextmanager
+def serving(*options: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A server of the nano base, and its address."""
+    command = [*PROGRAM, "serve", "nano-base", "--port", "0", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            found = re.search(r"http://[\d.:]+", process.stdout.readline())
+            assert found
+            yield process, found[0]
+        finally:
+            process.kill()
+
+
+def post(address: str, body: dict[str, Any]) -> Any:
+    request = Request(f"{address}/v1/chat/completions", json.dumps(body).encode(), {"Content-Type": "application/json"})
+    return urlopen(request, timeout=120)
+
+
+def test_a_stop_lets_answers_end_and_takes_no_new_ones() -> None:
+    with serving() as (process, address):
+        whole = json.loads(post(address, BODY | {"n": 16}).read())
+        stream = post(address, BODY | {"n": 16, "stream": True})
+        first = stream.readline()
+        process.send_signal(signal.SIGTERM)
+        lines = [first, *stream]
+        events = [json.loads(line[6:]) for line in lines if line.startswith(b"data: {")]
+        assert lines[-2] == b"data: [DONE]\n"
+        for choice in whole["choices"]:
+            own = [event["choices"][0] for event in events if event["choices"][0]["index"] == choice["index"]]
+            content = "".join(one["delta"].get("content", "") for one in own)
+            assert content == choice["message"]["content"]
+        assert process.wait(60) == 0
+        port = int(address.rpartition(":")[2])
+        with pytest.raises(OSError, match="refused"):
+            socket.create_connection(("127.0.0.1", port), timeout=5)
+
+
+def test_a_client_that_leaves_gives_its_rows_back() -> None:
+    with serving() as (_, address):
+        stream = post(address, BODY | {"n": 64, "stream": True})
+        stream.readline()
+        stream.close()
+        running = threading.Event()
+        while not running.is_set():
+            metrics = urlopen(f"{address}/metrics", timeout=60).read().decode()
+            if "dunwu_answers_running 0" in metrics:
+                running.set()
+        assert "dunwu_requests_cancelled_total 1" in metrics
+        assert "dunwu_answers_total 0" in metrics or "dunwu_completion_tokens_total" in metrics
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["no/such/run"], "error: no/such/run: no model: neither"),
+        (["nano-base", "--template", "chat"], "error: prompt.template: the tokenizer has no chat template"),
+        (["nano-base", "--policy", "safty"], "error: safty: no such file; did you mean safety?"),
+        (["nano-base", "--policy", "medicine"], "error: keys: policy medicine holds answers, and nobody may decide"),
+        (["nano-base", "--keys", "none.toml"], "error: none.toml: "),
+    ],
+)
+def test_what_is_wrong_is_one_line(options: list[str], message: str, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [*PROGRAM, "serve", "--port", "0", *options], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(message), done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not list(tmp_path.glob("review*"))
+
+
+def test_a_taken_port_is_one_line() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        command = [*PROGRAM, "serve", "nano-base", "--port", str(taken.getsockname()[1])]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "perhaps by another dunwu serve" in done.stderr
+
+
+def test_a_pipe_is_one_question_and_only_the_answer_goes_to_stdout() -> None:
+    command = [*PROGRAM, "chat", "nano-base", "--seed", "7", "--budget", "30"]
+    one, other = (subprocess.run(command, input=QUESTION, capture_output=True, text=True, check=True) for _ in range(2))
+    assert one.stdout == other.stdout
+    assert re.fullmatch(r"[-+*/()\d]+\n", one.stdout)
+    assert "seed 7" in one.stderr
+    empty = subprocess.run(command, input=" \n", capture_output=True, text=True, check=False)
+    assert (empty.returncode, empty.stderr) == (2, "error: stdin: is empty: nothing was asked\n")
+
+
+class Terminal:
+    """A conversation in a terminal of its own."""
+
+    def __init__(self, *options: str) -> None:
+        self._unread = ""
+        self._process, self._file = pty.fork()
+        if self._process == 0:
+            os.environ |= {"TERM": "xterm", "COLUMNS": "100"}
+            os.execv(sys.executable, [*PROGRAM, "chat", "nano-base", *options])
+
+    def read_until(self, text: str, seconds: float = 120.0) -> str:
+        """Read until a text has come, and no further."""
+        end = time.monotonic() + seconds
+        while text not in self._unread:
+            ready, _, _ = select.select([self._file], [], [], max(0.0, end - time.monotonic()))
+            assert ready, self._unread
+            self._unread += os.read(self._file, 65536).decode(errors="replace")
+        seen, _, self._unread = self._unread.partition(text)
+        return seen + text
+
+    def say(self, line: str) -> None:
+        """Type a line."""
+        os.write(self._file, line.encode())
+
+    def wait(self) -> int:
+        """Return the exit code."""
+        return os.waitstatus_to_exitcode(os.waitpid(self._process, 0)[1])
+
+
+def test_a_conversation_in_a_terminal(tmp_path: Path) -> None:
+    terminal = Terminal("--seed", "7")
+    assert "each is asked by itself" in terminal.read_until("> ")
+    terminal.say(QUESTION + "\n")
+    answer = terminal.read_until("tokens, ")
+    assert "thought for" in answer
+    assert "seed 7" in answer + terminal.read_until("> ")
+    for line, said in (
+        ("/vote 4", "4 samples vote"),
+        ("/votte", "did you mean vote?"),
+        ("/seed x", "'x' is no whole number"),
+        (f"/save {tmp_path / 'talk.json'}", "1 turns"),
+    ):
+        terminal.say(line + "\n")
+        terminal.read_until(said)
+        terminal.read_until("> ")
+    terminal.say(QUESTION + "\n")
+    terminal.read_until("samples voted")
+    terminal.read_until("> ")
+    terminal.say("\x04")
+    assert terminal.wait() == 0
+    saved = json.loads((tmp_path / "talk.json").read_text())
+    assert saved["turns"][0]["question"] == QUESTION
+    assert saved["settings"]["vote"] == 4
