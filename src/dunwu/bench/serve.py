@@ -2,8 +2,9 @@
 
 The nano base answers Countdown, ends when it wants to, and is asked by the same light clients over HTTP. ``whole`` has
 answers that come whole, ``streamed`` those that come token by token. Each server has a process of its own with as many
-threads; tokens are counted in the texts, by one tokenizer. ``transformers`` is ``transformers serve`` with continuous
-batching, ``llamacpp`` the server of llama.cpp over an exported GGUF file (package xllamacpp).
+threads; tokens are counted in the texts, by one tokenizer. ``start`` is the seconds from the command to the first token
+of an answer, ``leaving`` those from the moment that a client of 64 answers leaves until their rows are free. The peers
+are ``transformers serve`` with continuous batching, and llama.cpp's server over an exported GGUF file (xllamacpp).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from contextlib import contextmanager
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
+from statistics import median
 from typing import Any, Final, NamedTuple
 
 from dunwu.bench.memory import read_peak_memory
@@ -33,6 +35,7 @@ from dunwu.errors import Fault, NotInstalled, UserError
 from dunwu.loopback import LOOPBACK, listen
 
 CLIENTS, REQUESTS, MAX_TOKENS = 64, 256, 256
+QUESTION: Final = "Use 3, 5, 7 once each with + - * / to make 22."
 CONTEXT: Final = 512
 """Tokens of question and answer, for a server that has to know."""
 ROUNDS: Final = 3
@@ -91,7 +94,50 @@ def measure(against: Sequence[str] = PEERS) -> dict[str, dict[str, Any]]:
                 "floor_share": None,
                 "peak_memory_mib": report_memory(turns),
             }
+        starts = {side: [_measure_start(side, model) for _ in range(1 + ROUNDS)][1:] for side in ("ours", *against)}
+        results["start"] = _make_entry({side: median(seconds) for side, seconds in starts.items()})
+        results["leaving"] = _make_entry({"ours": median(_measure_leaving(model))})
     return results
+
+
+def _make_entry(seconds: dict[str, float]) -> dict[str, Any]:
+    """Make the entry of a workload whose measure is seconds: the less, the better."""
+    ours, peers = seconds["ours"], {side: value for side, value in seconds.items() if side != "ours"}
+    ratio = min(peers.values()) / ours if peers else None
+    return {"ours": ours, "unit": "s", "peers": peers, "ratio": ratio, "floor_share": None}
+
+
+def _measure_start(side: str, folder: Path) -> float:
+    """Start a server, and return the seconds until the first token of an answer comes; the first time is slower."""
+    start, load = time.perf_counter(), make_load(side, stream=True)
+    more = {"stream": True, "max_tokens": 32, **load.more}
+    with START[side](folder) as server, _ask_until_it_answers(server, more) as reply:
+        for line in reply:
+            if b'content":"' in line.replace(b" ", b"").replace(b'content":""', b""):
+                return time.perf_counter() - start
+    raise Fault(f"{side} streamed no token")
+
+
+def _measure_leaving(folder: Path) -> list[float]:
+    """Have a client leave while its 64 answers are written, and return the seconds until their rows are free."""
+    found = []
+    with start_ours(folder) as server:
+        for _ in range(2 * ROUNDS):
+            reply = _ask_until_it_answers(server, {"stream": True, "n": CLIENTS})
+            while not _count_running(server):
+                pass
+            reply.close()
+            left = time.perf_counter()
+            while _count_running(server):
+                pass
+            found.append(time.perf_counter() - left)
+    return found
+
+
+def _count_running(server: Server) -> int:
+    with urllib.request.urlopen(f"{server.address}/metrics", timeout=START_SECONDS) as reply:
+        lines = reply.read().decode().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("dunwu_answers_running "))
 
 
 def _write_model(folder: Path, *, gguf: bool) -> None:
@@ -125,7 +171,7 @@ def serve_load(side: str, folder: Path, stream: bool, connection: Connection) ->
 
     tokenizer, load = load_tokenizer(str(folder)), make_load(side, stream)
     with START[side](folder) as server:
-        _wait_until_it_answers(server)
+        _ask_until_it_answers(server, {"max_tokens": 2}).close()
         while connection.recv():
             seconds, texts = run_load(server.address, server.model, load)
             connection.send(count_tokens(tokenizer, texts) / seconds)
@@ -202,17 +248,15 @@ def _run(command: Sequence[str], *, quiet: bool = False, **variables: str) -> It
             process.terminate()
 
 
-def _wait_until_it_answers(server: Server) -> None:
-    """Ask one question again and again until the server is there, and has loaded the model."""
-    body = {"model": server.model, "messages": [{"role": "user", "content": "1"}], "max_tokens": 2}
+def _ask_until_it_answers(server: Server, more: dict[str, Any]) -> Any:
+    """Ask one question again and again until the server is there, and has loaded the model; return the reply."""
+    body = {"model": server.model, "messages": [{"role": "user", "content": QUESTION}], **more}
     address, end = f"{server.address}/v1/chat/completions", time.monotonic() + START_SECONDS
     while True:
         request = urllib.request.Request(address, json.dumps(body).encode(), {"Content-Type": "application/json"})
         try:
-            urllib.request.urlopen(request, timeout=START_SECONDS).close()
+            return urllib.request.urlopen(request, timeout=START_SECONDS)
         except (urllib.error.URLError, ConnectionError) as error:
             if server.process.poll() is not None or time.monotonic() > end:
                 raise Fault(f"the server at {server.address} does not answer: {error}") from error
-            time.sleep(0.5)
-        else:
-            return
+            time.sleep(0.05)
