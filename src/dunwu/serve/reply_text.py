@@ -26,7 +26,7 @@ class ReplyText:
 
     Args:
         opening: what the prompt has written of the reply: think tags, or "".
-        stop: texts that end the answer, which does not hold them.
+        stop: texts that end the answer, which does not hold them; a tag ends it, too.
 
     Attributes:
         state: where the text stands: before anything, in the reasoning, or in the answer.
@@ -92,6 +92,7 @@ class ReplyText:
 
     def _pass_tag(self, tag: str) -> None:
         self._behind_tag = True
+        self.stopped = self.stopped or tag in self._stop  # a model may have learned that its answers end so
         if tag == "<think>":
             if self.state == "answer":
                 self._begun, self._spaces = False, ""

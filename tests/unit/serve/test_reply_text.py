@@ -67,6 +67,7 @@ def test_the_answer_is_what_graders_read(text: str, opening: str) -> None:
         ("one EN", ("END",), "one EN", False),
         ("<think>\n\n END</think>7 END", ("END",), "7 ", True),
         ("aab", ("ab",), "a", True),
+        ("<think>1</think><answer>7</answer> and more", ("</answer>",), "7", True),
     ],
 )
 def test_a_stop_text_ends_the_answer_and_not_the_chain(
