@@ -7,7 +7,6 @@ table that is computed before the first token.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,6 +17,7 @@ from llguidance import LLMatcher, LLTokenizer
 from torch import Tensor
 
 from dunwu.errors import UserError
+from dunwu.serve.endings import LONGEST_ENDING, Endings, Mask, add_token, count_tokens, find_tokens, read_mask
 from dunwu.serve.records import Format
 
 if TYPE_CHECKING:  # of the library's stubs alone
@@ -25,10 +25,14 @@ if TYPE_CHECKING:  # of the library's stubs alone
 
 LONGEST_SCHEMA: Final = 1 << 18
 """Characters of a schema or pattern; compiling takes time in proportion."""
-LONGEST_ENDING: Final = 512
-"""Tokens of a way to the end that are looked ahead."""
+FEW: Final = 16
+"""Tokens that are looked at one by one, where no more may come."""
 MARGIN: Final = 8
-"""Tokens more than that way has, at which it is taken: a step may open another object before it is looked at again."""
+"""Tokens that an answer has more than it needs, at which it can but end."""
+ROOM: Final = 64
+"""Tokens beside those of the shortest answer that a single token may make necessary: it may open a long part."""
+KEPT: Final = 64
+"""Compiled formats that are kept."""
 
 
 class Grammars:
@@ -50,7 +54,7 @@ class Grammars:
 
     @cached_property
     def _endings(self) -> Endings:
-        return Endings.find(self._tokens, self._eos_ids, self._rows)
+        return Endings.find(self._tokens, self._eos_ids)
 
     def compile(self, form: Format) -> Grammar:
         """Make the grammar of a format.
@@ -65,59 +69,10 @@ class Grammars:
         matcher = LLMatcher(self._tokens, text, log_level=0)
         if matcher.is_error():
             raise UserError(_explain(matcher.get_error()), field=field)
-        grammar = Grammar(matcher, self._endings)
-        if not bool(grammar.find_allowed(LONGEST_ENDING).any()):
+        grammar = Grammar(matcher, self._endings, self._rows)
+        if not any(matcher.compute_bitmask()):
             raise UserError("no answer can satisfy it", field=field)
         return grammar
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endings:
-    """The tokens that bring an answer to its end, by the character that they begin with.
-
-    Attributes:
-        rows: tokens that the model knows.
-        end: those that end a completion.
-        letter: one that stands in texts and nowhere else in JSON.
-        quotes: those that end a text, or begin one.
-        brackets: those that end a list or an object.
-        commas: those that end a number.
-    """
-
-    rows: int
-    end: Bool[Tensor, " V"]
-    letter: int | None
-    quotes: Bool[Tensor, " V"]
-    brackets: Bool[Tensor, " V"]
-    commas: Bool[Tensor, " V"]
-
-    @classmethod
-    def find(cls, tokens: LLTokenizer, eos_ids: tuple[int, ...], rows: int) -> Endings:
-        """Find them in a vocabulary."""
-        texts = [tokens.decode_bytes([number]) for number in range(min(rows, tokens.vocab_size))]
-
-        def mark(beginnings: tuple[bytes, ...]) -> Bool[Tensor, " V"]:
-            marked = torch.zeros(rows, dtype=torch.bool)
-            marked[[number for number, text in enumerate(texts) if text.startswith(beginnings)]] = True
-            return marked
-
-        end = torch.zeros(rows, dtype=torch.bool)
-        end[list(eos_ids)] = True
-        letter = texts.index(b"Q") if b"Q" in texts else None
-        return cls(
-            rows=rows,
-            end=end,
-            letter=letter,
-            quotes=mark((b'"',)),
-            brackets=mark((b"}", b"]")),
-            commas=mark((b",", b":")),
-        )
-
-    def prefer(self, allowed_V: Bool[Tensor, " V"]) -> Bool[Tensor, " V"]:
-        """Keep of the tokens that may come those that end most: the answer; a text; a list or an object; a value."""
-        in_text = self.letter is not None and bool(allowed_V[self.letter])
-        ranks = (self.end, self.quotes) if in_text else (self.end, self.brackets, self.quotes, self.commas)
-        return next((kept_V for rank in ranks if (kept_V := allowed_V & rank).any()), allowed_V)
 
 
 class Grammar:
@@ -126,21 +81,20 @@ class Grammar:
     Args:
         matcher: of llguidance.
         endings: of the vocabulary.
+        rows: tokens that the model knows.
+        shortest: tokens of a short answer, from the beginning; None: it is looked for.
     """
 
-    def __init__(self, matcher: LLMatcher, endings: Endings) -> None:
-        self._matcher, self._endings = matcher, endings
-        self._check_at = LONGEST_ENDING
-        self._hurries = False
-
-    @cached_property
-    def shortest(self) -> int:
-        """Tokens of a short answer, if nothing has been written yet."""
-        return self._count_ending()
+    def __init__(self, matcher: LLMatcher, endings: Endings, rows: int, shortest: int | None = None) -> None:
+        self._matcher, self._endings, self._rows = matcher, endings, rows
+        self._way = endings.find_way(matcher) if shortest is None else None
+        self._known = shortest is None
+        self.shortest = len(self._way) if self._way else shortest or LONGEST_ENDING
+        self._look_at = LONGEST_ENDING
 
     def copy(self) -> Grammar:
         """Return the same for another answer."""
-        return Grammar(self._matcher.deep_copy(), self._endings)
+        return Grammar(self._matcher.deep_copy(), self._endings, self._rows, self.shortest)
 
     def find_allowed(self, left: int) -> Bool[Tensor, " V"]:
         """Find the tokens that may come next; the end of the answer is one where it is whole.
@@ -148,32 +102,61 @@ class Grammar:
         Args:
             left: tokens that may still be written. Where they become few, only what leads to an end may come.
         """
-        if not self._hurries and left <= self._check_at:
-            spare = left - self._count_ending() - MARGIN
-            self._hurries = spare <= 0
-            self._check_at = left - max(1, spare // 2)
-        allowed_V = self._compute_mask()
-        return self._endings.prefer(allowed_V) if self._hurries else allowed_V
+        mask = read_mask(self._matcher.compute_bitmask())
+        if left <= self._look_at:
+            mask = self._keep_what_ends(mask, left)
+        bits = np.unpackbits(mask, bitorder="little")[: self._rows].view(np.bool_)
+        return torch.from_numpy(np.pad(bits, (0, self._rows - len(bits))))
 
     def advance(self, token_id: int) -> bool:
         """Take a token that was written, and tell whether the answer is whole and cannot go on."""
+        if self._way and self._way[0] == token_id:
+            del self._way[0]
+        else:
+            self._known = False
         self._matcher.consume_token(token_id)
         return bool(self._matcher.is_stopped())
 
-    def _count_ending(self) -> int:
-        """Count the tokens that lead to an end from here, by what ends most; at most ``LONGEST_ENDING``."""
-        other = self.copy()
-        for count in range(LONGEST_ENDING):
-            allowed_V = self._endings.prefer(other._compute_mask())
-            if not bool(allowed_V.any()) or other.advance(int(allowed_V.to(torch.uint8).argmax())):
-                return count
-        return LONGEST_ENDING
+    def _keep_what_ends(self, mask: Mask, left: int) -> Mask:
+        """Keep of the tokens that may come those after which the answer can still end in time.
 
-    def _compute_mask(self) -> Bool[Tensor, " V"]:
-        mask = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
-        rows = self._endings.rows
-        bits = np.unpackbits(mask, bitorder="little")[:rows].view(np.bool_)
-        return torch.from_numpy(np.pad(bits, (0, rows - len(bits))))
+        Near the end parts of JSON begin and end as the known way has it, if there are too many choices to look at each;
+        texts and numbers stay free.
+        """
+        way = self._find_way()
+        if not way:
+            return mask
+        spare, jump = left - len(way), self.shortest + ROOM
+        if spare > jump:
+            self._look_at = left - max(1, (spare - jump) // 2)
+            return mask
+        if spare <= MARGIN:
+            return add_token(np.zeros_like(mask), way[0])
+        if count_tokens(mask) > FEW:
+            return add_token(mask & ~self._endings.parts, way[0])
+        kept = add_token(np.zeros_like(mask), way[0])
+        for token_id in find_tokens(mask):
+            if self._can_end(token_id, way, left - 1 - MARGIN):
+                kept = add_token(kept, token_id)
+        return kept
+
+    def _can_end(self, token_id: int, way: list[int], left: int) -> bool:
+        """Tell whether so many tokens are enough after this one."""
+        if len(way) <= left and self._matcher.validate_tokens([token_id, *way]) == 1 + len(way):
+            return True
+        other = self._matcher.deep_copy()
+        other.consume_token(token_id)
+        if other.is_stopped():
+            return True
+        found = self._endings.find_way(other)
+        return found is not None and len(found) <= left
+
+    def _find_way(self) -> list[int] | None:
+        """Find a way to the end: the one known before, if it still leads there."""
+        if not self._known and not (self._way and self._matcher.validate_tokens(self._way) == len(self._way)):
+            self._way = self._endings.find_way(self._matcher)
+        self._known = True
+        return self._way
 
 
 def _write_grammar(form: Format) -> str:

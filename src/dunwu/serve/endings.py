@@ -1,0 +1,137 @@
+"""The ways by which an answer under a grammar comes to its end.
+
+No grammar says which of its tokens lead there, so a way is looked for greedily: what closes comes first, then a few
+characters that numbers, dates and addresses go on with. It is short, and not always the shortest.
+
+Masks are as llguidance packs them: a bit for each token, the lowest first.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from jaxtyping import UInt8
+from llguidance import LLMatcher, LLTokenizer
+
+LONGEST_ENDING: Final = 512
+"""Tokens of a way to the end that are looked ahead."""
+BITS: Final = 8
+CLOSING: Final = (b"}]", b'"', b",:")
+"""What ends most: a list or an object; a text, or it begins one; a value or a key."""
+GOING_ON: Final = b"1@0.:-/na"
+"""What numbers, dates and addresses go on with where nothing can end, and what null begins with."""
+PARTS: Final = b'{}[],:"'
+"""What parts of JSON begin and end with."""
+
+Mask = UInt8[np.ndarray, " B"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endings:
+    """The tokens of a vocabulary that bring an answer to its end.
+
+    Attributes:
+        end: those that end a completion.
+        closing: by ``CLOSING``: the tokens that begin so.
+        going_on: by ``GOING_ON``: the token that is this character, where there is one.
+        letter: one that stands in texts and nowhere else in JSON, where there is one.
+        parts: those with one of ``PARTS`` in them.
+    """
+
+    end: Mask
+    closing: tuple[Mask, ...]
+    going_on: tuple[int, ...]
+    letter: int | None
+    parts: Mask
+
+    @classmethod
+    def find(cls, tokens: LLTokenizer, eos_ids: tuple[int, ...]) -> Endings:
+        """Find them in a vocabulary."""
+        texts = [tokens.decode_bytes([number]) for number in range(tokens.vocab_size)]
+        places = {text: number for number, text in reversed(list(enumerate(texts))) if len(text) == 1}
+        width = len(LLMatcher(tokens, LLMatcher.grammar_from_regex("a")).compute_bitmask())
+
+        def mark(numbers: list[int]) -> Mask:
+            bits = np.zeros(width * BITS, dtype=np.uint8)
+            bits[numbers] = 1
+            return np.packbits(bits, bitorder="little")
+
+        return cls(
+            end=mark(list(eos_ids)),
+            closing=tuple(mark([n for n, text in enumerate(texts) if text[:1] and text[0] in of]) for of in CLOSING),
+            going_on=tuple(places[bytes([char])] for char in GOING_ON if bytes([char]) in places),
+            letter=places.get(b"Q"),
+            parts=mark([number for number, text in enumerate(texts) if any(char in PARTS for char in text)]),
+        )
+
+    def find_way(self, matcher: LLMatcher) -> list[int] | None:
+        """Find tokens that lead from here to an end; None where ``LONGEST_ENDING`` of them do not."""
+        other, way = matcher.deep_copy(), list[int]()
+        visits: Counter[bytes] = Counter()  # of places that look the same, since something closed
+        while len(way) < LONGEST_ENDING:
+            packed = other.compute_bitmask()
+            mask = read_mask(packed)
+            closing = self._find_closing(mask)
+            token_id = self._go_on(mask, visits[packed]) if closing is None else closing
+            if token_id is None:
+                return None
+            way.append(token_id)
+            if has_token(self.end, token_id):
+                return way
+            other.consume_token(token_id)
+            if other.is_stopped():
+                return way
+            visits[packed] += 1
+            if closing is not None:
+                visits.clear()
+        return None
+
+    def _find_closing(self, mask: Mask) -> int | None:
+        """Find the token that ends most; in a text brackets and commas end nothing."""
+        in_text = self.letter is not None and has_token(mask, self.letter)
+        ranks = (self.end, self.closing[1]) if in_text else (self.end, *self.closing)
+        return next((found for rank in ranks if (found := find_first(mask & rank)) is not None), None)
+
+    def _go_on(self, mask: Mask, visits: int) -> int | None:
+        """Find a token to go on with: another one at each visit, because the last did not help."""
+        known = [token_id for token_id in self.going_on if has_token(mask, token_id)]
+        return known[visits % len(known)] if known else find_first(mask)
+
+
+def read_mask(packed: bytes) -> Mask:
+    """Read what llguidance computes."""
+    return np.frombuffer(packed, dtype=np.uint8)
+
+
+def find_first(mask: Mask) -> int | None:
+    """Find the first token of a mask."""
+    place = int((mask != 0).argmax())
+    byte = int(mask[place])
+    return place * BITS + (byte & -byte).bit_length() - 1 if byte else None
+
+
+def has_token(mask: Mask, token_id: int) -> bool:
+    """Tell whether a token is in a mask."""
+    return bool(mask[token_id // BITS] >> (token_id % BITS) & 1)
+
+
+def find_tokens(mask: Mask) -> list[int]:
+    """List the tokens of a mask."""
+    places = np.flatnonzero(mask)
+    bits = np.unpackbits(mask[places], bitorder="little").reshape(-1, BITS)
+    return [int(places[row]) * BITS + int(bit) for row, bit in zip(*np.nonzero(bits), strict=True)]
+
+
+def count_tokens(mask: Mask) -> int:
+    """Count the tokens of a mask."""
+    return int(np.bitwise_count(mask).sum(dtype=np.int64))
+
+
+def add_token(mask: Mask, token_id: int) -> Mask:
+    """Return the mask with one more token."""
+    added = mask.copy()
+    added[token_id // BITS] |= 1 << (token_id % BITS)
+    return added
