@@ -31,8 +31,6 @@ MARGIN: Final = 8
 """Tokens that an answer has more than it needs, at which it can but end."""
 ROOM: Final = 64
 """Tokens beside those of the shortest answer that a single token may make necessary: it may open a long part."""
-KEPT: Final = 64
-"""Compiled formats that are kept."""
 
 
 class Grammars:
@@ -69,10 +67,9 @@ class Grammars:
         matcher = LLMatcher(self._tokens, text, log_level=0)
         if matcher.is_error():
             raise UserError(_explain(matcher.get_error()), field=field)
-        grammar = Grammar(matcher, self._endings, self._rows)
         if not any(matcher.compute_bitmask()):
             raise UserError("no answer can satisfy it", field=field)
-        return grammar
+        return Grammar(matcher, self._endings, self._rows, self._endings.find_way(matcher))
 
 
 class Grammar:
@@ -82,19 +79,21 @@ class Grammar:
         matcher: of llguidance.
         endings: of the vocabulary.
         rows: tokens that the model knows.
-        shortest: tokens of a short answer, from the beginning; None: it is looked for.
+        way: tokens that lead from here to an end, as far as one is known.
+
+    Attributes:
+        shortest: tokens of a short answer.
     """
 
-    def __init__(self, matcher: LLMatcher, endings: Endings, rows: int, shortest: int | None = None) -> None:
+    def __init__(self, matcher: LLMatcher, endings: Endings, rows: int, way: list[int] | None) -> None:
         self._matcher, self._endings, self._rows = matcher, endings, rows
-        self._way = endings.find_way(matcher) if shortest is None else None
-        self._known = shortest is None
-        self.shortest = len(self._way) if self._way else shortest or LONGEST_ENDING
+        self.shortest = len(way) if way else LONGEST_ENDING
+        self._start, self._way, self._leads = way, list(way or ()), True
         self._look_at = LONGEST_ENDING
 
     def copy(self) -> Grammar:
-        """Return the same for another answer."""
-        return Grammar(self._matcher.deep_copy(), self._endings, self._rows, self.shortest)
+        """Return the same for another answer, of which nothing is written yet."""
+        return Grammar(self._matcher.deep_copy(), self._endings, self._rows, self._start)
 
     def find_allowed(self, left: int) -> Bool[Tensor, " V"]:
         """Find the tokens that may come next; the end of the answer is one where it is whole.
@@ -105,58 +104,60 @@ class Grammar:
         mask = read_mask(self._matcher.compute_bitmask())
         if left <= self._look_at:
             mask = self._keep_what_ends(mask, left)
-        bits = np.unpackbits(mask, bitorder="little")[: self._rows].view(np.bool_)
-        return torch.from_numpy(np.pad(bits, (0, self._rows - len(bits))))
+        return torch.from_numpy(np.unpackbits(mask, count=self._rows, bitorder="little").view(np.bool_))
 
     def advance(self, token_id: int) -> bool:
         """Take a token that was written, and tell whether the answer is whole and cannot go on."""
         if self._way and self._way[0] == token_id:
             del self._way[0]
         else:
-            self._known = False
+            self._leads = False
         self._matcher.consume_token(token_id)
         return bool(self._matcher.is_stopped())
 
     def _keep_what_ends(self, mask: Mask, left: int) -> Mask:
         """Keep of the tokens that may come those after which the answer can still end in time.
 
-        Near the end parts of JSON begin and end as the known way has it, if there are too many choices to look at each;
-        texts and numbers stay free.
+        Where there are too many to look at each, parts of JSON begin and end as the known way has it, and texts and
+        numbers stay free.
         """
-        way = self._find_way()
-        if not way:
+        self._find_way()
+        if not self._way:
             return mask
-        spare, jump = left - len(way), self.shortest + ROOM
+        spare, jump = left - len(self._way), self.shortest + ROOM
         if spare > jump:
             self._look_at = left - max(1, (spare - jump) // 2)
             return mask
+        kept = add_token(np.zeros_like(mask), self._way[0])
         if spare <= MARGIN:
-            return add_token(np.zeros_like(mask), way[0])
+            return kept
         if count_tokens(mask) > FEW:
-            return add_token(mask & ~self._endings.parts, way[0])
-        kept = add_token(np.zeros_like(mask), way[0])
+            return kept | mask & ~self._endings.parts
         for token_id in find_tokens(mask):
-            if self._can_end(token_id, way, left - 1 - MARGIN):
+            if self._can_end(token_id, left - 1 - MARGIN):
                 kept = add_token(kept, token_id)
         return kept
 
-    def _can_end(self, token_id: int, way: list[int], left: int) -> bool:
+    def _can_end(self, token_id: int, left: int) -> bool:
         """Tell whether so many tokens are enough after this one."""
-        if len(way) <= left and self._matcher.validate_tokens([token_id, *way]) == 1 + len(way):
+        if any(len(rest) <= left and self._goes_on([token_id, *rest]) for rest in (self._way, self._way[1:])):
             return True
         other = self._matcher.deep_copy()
         other.consume_token(token_id)
-        if other.is_stopped():
-            return True
-        found = self._endings.find_way(other)
+        found = [] if other.is_stopped() else self._endings.find_way(other)
         return found is not None and len(found) <= left
 
-    def _find_way(self) -> list[int] | None:
-        """Find a way to the end: the one known before, if it still leads there."""
-        if not self._known and not (self._way and self._matcher.validate_tokens(self._way) == len(self._way)):
-            self._way = self._endings.find_way(self._matcher)
-        self._known = True
-        return self._way
+    def _find_way(self) -> None:
+        """See to it that the known way leads from here to an end; it is empty where none is found."""
+        if self._leads:
+            return
+        known = (rest for rest in (self._way, self._way[1:]) if rest and self._goes_on(rest))
+        self._way = next(known, None) or self._endings.find_way(self._matcher) or []
+        self._leads = True
+
+    def _goes_on(self, tokens: list[int]) -> bool:
+        """Tell whether all these tokens may come next."""
+        return self._matcher.validate_tokens(tokens) == len(tokens)
 
 
 def _write_grammar(form: Format) -> str:

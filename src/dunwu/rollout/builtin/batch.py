@@ -235,8 +235,8 @@ class Batch:
         rows.positions[live] += 1
         if sampling is None:
             return self._draw(0, logits_BV)
-        uniforms_B = draw_uniforms(rows.keys[live], rows.counts[live])
-        return self._advance(live, *draw_tokens(logits_BV, uniforms_B, sampling))
+        drawn = draw_tokens(logits_BV, draw_uniforms(rows.keys[live], rows.counts[live]), sampling)
+        return self._advance(live, *drawn)
 
     def _draw(self, first: int, logits_BV: Float[Tensor, "B V"]) -> tuple[Int64[Tensor, " B"], Float32[Tensor, " B"]]:
         """Draw a token for each row from ``first`` on, by its own sampling and under its restrictions."""
@@ -317,7 +317,10 @@ def _restrict(logits_BV: Float[Tensor, "B V"], steered: Sequence[tuple[int, Stee
     allowed = [(row, found) for row, steering in steered if (found := steering.restrict()) is not None]
     if not allowed:
         return logits_BV
+    rows, masks = zip(*allowed, strict=True)
+    refused_RV = ~torch.stack(masks).to(logits_BV.device)
+    if len(rows) == len(logits_BV):
+        return logits_BV.masked_fill(refused_RV, -torch.inf)
     restricted_BV = logits_BV.clone()
-    for row, allowed_V in allowed:
-        restricted_BV[row].masked_fill_(~allowed_V.to(logits_BV.device), -torch.inf)
+    restricted_BV[list(rows)] = logits_BV[list(rows)].masked_fill(refused_RV, -torch.inf)
     return restricted_BV
