@@ -97,6 +97,23 @@ class ChatModel:
         return tuple(tokenize(self.policy.tokenizer, text))
 
     @cached_property
+    def openings(self) -> Bool[Tensor, " V"] | None:
+        """The tokens that begin one all by themselves, with white space or without; None where there is none.
+
+        Models know one of these from training; after another, the same to a reader, they write what they never saw.
+        """
+        core = self.policy.tokenizer.backend_tokenizer
+        ids = [token_id for token, token_id in core.get_vocab().items() if "<think>" in token and token_id < self.rows]
+        found = [
+            token_id for token_id in ids if core.decode([token_id], skip_special_tokens=False).strip() == "<think>"
+        ]
+        if not found:
+            return None
+        allowed_V = torch.zeros(self.rows, dtype=torch.bool)
+        allowed_V[found] = True
+        return allowed_V
+
+    @cached_property
     def sampling(self) -> tuple[float, float]:
         """Temperature and top-p that its folder asks for, or those of R1."""
         config: dict[str, Any] = {}

@@ -16,6 +16,8 @@ import numpy as np
 from jaxtyping import UInt8
 from llguidance import LLMatcher, LLTokenizer
 
+from dunwu.verifiers.format import TAGS
+
 LONGEST_ENDING: Final = 512
 """Tokens of a way to the end that are looked ahead."""
 BITS: Final = 8
@@ -39,6 +41,7 @@ class Endings:
         going_on: by ``GOING_ON``: the token that is this character, where there is one.
         letter: one that stands in texts and nowhere else in JSON, where there is one.
         parts: those with one of ``PARTS`` in them.
+        tags: those with a tag of reasoning or answer in them, which would be read as one.
     """
 
     end: Mask
@@ -46,6 +49,7 @@ class Endings:
     going_on: tuple[int, ...]
     letter: int | None
     parts: Mask
+    tags: Mask
 
     @classmethod
     def find(cls, tokens: LLTokenizer, eos_ids: tuple[int, ...]) -> Endings:
@@ -65,6 +69,7 @@ class Endings:
             going_on=tuple(places[bytes([char])] for char in GOING_ON if bytes([char]) in places),
             letter=places.get(b"Q"),
             parts=mark([number for number, text in enumerate(texts) if any(char in PARTS for char in text)]),
+            tags=mark([number for number, text in enumerate(texts) if any(tag.encode() in text for tag in TAGS)]),
         )
 
     def find_way(self, matcher: LLMatcher) -> list[int] | None:

@@ -101,7 +101,7 @@ class Grammar:
         Args:
             left: tokens that may still be written. Where they become few, only what leads to an end may come.
         """
-        mask = read_mask(self._matcher.compute_bitmask())
+        mask = read_mask(self._matcher.compute_bitmask()) & ~self._endings.tags
         if left <= self._look_at:
             mask = self._keep_what_ends(mask, left)
         return torch.from_numpy(np.unpackbits(mask, count=self._rows, bitorder="little").view(np.bool_))
@@ -132,7 +132,8 @@ class Grammar:
         if spare <= MARGIN:
             return kept
         if count_tokens(mask) > FEW:
-            return kept | mask & ~self._endings.parts
+            kept |= mask & ~self._endings.parts
+            return kept
         for token_id in find_tokens(mask):
             if self._can_end(token_id, left - 1 - MARGIN):
                 kept = add_token(kept, token_id)
@@ -151,13 +152,13 @@ class Grammar:
         """See to it that the known way leads from here to an end; it is empty where none is found."""
         if self._leads:
             return
-        known = (rest for rest in (self._way, self._way[1:]) if rest and self._goes_on(rest))
-        self._way = next(known, None) or self._endings.find_way(self._matcher) or []
+        known = [rest for rest in (self._way, self._way[1:]) if rest and self._goes_on(rest)]
+        self._way = known[0] if known else self._endings.find_way(self._matcher) or []
         self._leads = True
 
     def _goes_on(self, tokens: list[int]) -> bool:
         """Tell whether all these tokens may come next."""
-        return self._matcher.validate_tokens(tokens) == len(tokens)
+        return bool(self._matcher.validate_tokens(tokens) == len(tokens))
 
 
 def _write_grammar(form: Format) -> str:

@@ -31,11 +31,12 @@ class ReplyText:
     Attributes:
         state: where the text stands: before anything, in the reasoning, or in the answer.
         stopped: a stop text has come; nothing follows it.
+        settled: what comes is the answer whatever it says: a grammar holds it, and tags in it are text.
     """
 
     def __init__(self, opening: str, stop: Sequence[str] = ()) -> None:
         self.state: State = "answer" if "</think>" in opening else "thinking" if "<think>" in opening else "start"
-        self.stopped = False
+        self.stopped = self.settled = False
         self._stop = tuple(stop)
         self._raw = ""
         self._spaces = ""
@@ -67,9 +68,9 @@ class ReplyText:
         self._raw += text
         reasoning, content = "", ""
         while not self.stopped:
-            tag = TAG.search(self._raw)
+            tag = None if self.settled else TAG.search(self._raw)
             stretch = self._raw[: tag.start()] if tag else self._raw
-            kept = "" if tag or ends else _find_beginning(stretch, TAGS)
+            kept = "" if tag or ends or self.settled else _find_beginning(stretch, TAGS)
             gain = self._write(stretch[: len(stretch) - len(kept)], ends=ends and not tag)
             reasoning, content = reasoning + gain.reasoning, content + gain.content
             if tag is None:

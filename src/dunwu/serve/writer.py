@@ -68,7 +68,7 @@ class Writer:
         self.tokens = self._thinking_tokens = 0
         self._closed = False
         self._finish: Finish | None = None
-        if grammar and model.thinks and self._reply.state == "start":
+        if grammar and model.thinks and self._reply.state == "start" and model.openings is None:
             self._forced.extend(model.opening)
 
     def _plan_budget(self) -> int | None:
@@ -82,7 +82,7 @@ class Writer:
 
     def restrict(self) -> Bool[Tensor, " V"] | None:
         """See ``Steering``."""
-        thinks = self._reply.state == "thinking" or (self._reply.state == "start" and self._model.thinks)
+        thinks = not self._is_answering()
         if thinks and not self._forced and self._budget is not None and self._thinking_tokens >= self._budget:
             self._closed = True
             opened = self._reply.state == "thinking"
@@ -92,7 +92,7 @@ class Writer:
         if self._grammar is None:
             return None
         if thinks:  # the answer has to follow
-            return self._model.no_end
+            return self._model.openings if self._reply.state == "start" else self._model.no_end
         return self._grammar.find_allowed(self._most - self.tokens)
 
     def follow(self, token_id: int, logits_V: Float[Tensor, " V"] | None) -> bool:
@@ -103,6 +103,8 @@ class Writer:
             self._forced.popleft()
         before = self._reply.state
         ends = token_id in self._eos_ids
+        follows = self._grammar is not None and not forced and self._is_answering()
+        self._reply.settled |= follows
         text = None if ends else self._stream.step(self._core, token_id)
         gain = self._reply.feed(text) if text else Gain()
         if before == "thinking" or self._reply.state == "thinking":
@@ -110,9 +112,13 @@ class Writer:
         found = [self._explain(token_id, logits_V)] if logits_V is not None else []
         self._add(gain, found)
         whole = False
-        if self._grammar is not None and not forced and not ends and before != "thinking":
+        if self._grammar is not None and follows and not ends:
             whole = self._grammar.advance(token_id)
         return ends or self._reply.stopped or whole
+
+    def _is_answering(self) -> bool:
+        """Whether what comes next is the answer, as far as the text has gone."""
+        return self._reply.state == "answer" or (self._reply.state == "start" and not self._model.thinks)
 
     def finish(self, finish: Finish) -> None:
         """Write the last piece; called once the row has ended."""

@@ -20,12 +20,13 @@ from torch import Tensor
 from dunwu.models.policy import Policy
 from dunwu.rollout.builtin.cache import KnownPrefix, KVCache
 from dunwu.rollout.builtin.decoder import Decoder
+from dunwu.rollout.builtin.drawing import draw_each, find_refused, pick_kinds
 from dunwu.rollout.builtin.fused import FusedDecoder
 from dunwu.rollout.builtin.graphs import SHORTEST_SPAN, StepGraphs, round_up
 from dunwu.rollout.builtin.kernel_decoder import KernelDecoder
 from dunwu.rollout.builtin.prefix_store import PrefixStore
 from dunwu.rollout.builtin.sampler import draw_tokens
-from dunwu.rollout.builtin.scheduler import Rows, Scheduler, SequenceState, Steering
+from dunwu.rollout.builtin.scheduler import Rows, Scheduler, SequenceState
 from dunwu.rollout.builtin.stop_strings import StopStrings
 from dunwu.rollout.seeds import draw_uniforms
 from dunwu.types import Finish, Sampling
@@ -239,20 +240,23 @@ class Batch:
         return self._advance(live, *drawn)
 
     def _draw(self, first: int, logits_BV: Float[Tensor, "B V"]) -> tuple[Int64[Tensor, " B"], Float32[Tensor, " B"]]:
-        """Draw a token for each row from ``first`` on, by its own sampling and under its restrictions."""
+        """Draw a token for each row from ``first`` on, by its own sampling and under its restrictions.
+
+        A token that may not come is drawn again, of those that may, by another number. So the distribution is that of a
+        draw of these alone, and a restriction that refuses nothing changes nothing.
+        """
         rows, live = self._rows, slice(first, len(self._rows.states))
-        uniforms_B = draw_uniforms(rows.keys[live], rows.counts[live])
+        keys_B, counts_B = rows.keys[live], rows.counts[live]
         steered = rows.find_steered(first)
         self._logits = logits_BV if any(steering.reads_logits for _, steering in steered) else None
-        logits_BV = _restrict(logits_BV, steered)
         kinds = rows.find_kinds(first)
-        if kinds[0][1] is None:
-            return self._advance(live, *draw_tokens(logits_BV, uniforms_B, kinds[0][0]))
-        tokens_B = torch.empty(len(logits_BV), dtype=torch.int64, device=self._device)
-        logprobs_B = torch.empty(len(logits_BV), device=self._device)
-        for sampling, places in kinds:
-            place = torch.from_numpy(places).to(self._device)
-            tokens_B[place], logprobs_B[place] = draw_tokens(logits_BV[place], uniforms_B[place], sampling)
+        tokens_B, logprobs_B = draw_each(logits_BV, draw_uniforms(keys_B, counts_B), kinds)
+        if refused := find_refused(tokens_B, steered):
+            again_R = torch.tensor([row for row, _ in refused], device=self._device)
+            allowed_RV = torch.stack([allowed_V for _, allowed_V in refused]).to(self._device)
+            logits_RV = logits_BV[again_R].masked_fill(~allowed_RV, -torch.inf)
+            uniforms_R = draw_uniforms(~keys_B[again_R], counts_B[again_R])
+            tokens_B[again_R], logprobs_B[again_R] = draw_each(logits_RV, uniforms_R, pick_kinds(kinds, again_R))
         return self._advance(live, tokens_B, logprobs_B)
 
     def _advance(
@@ -310,17 +314,3 @@ class Batch:
     def _reserve(self, length: int, rows: int) -> None:
         if self._cache.reserve(length, self._limit, rows):
             self._graphs.clear()
-
-
-def _restrict(logits_BV: Float[Tensor, "B V"], steered: Sequence[tuple[int, Steering]]) -> Float[Tensor, "B V"]:
-    """Return the logits with minus infinity where a row's follower lets no token come."""
-    allowed = [(row, found) for row, steering in steered if (found := steering.restrict()) is not None]
-    if not allowed:
-        return logits_BV
-    rows, masks = zip(*allowed, strict=True)
-    refused_RV = ~torch.stack(masks).to(logits_BV.device)
-    if len(rows) == len(logits_BV):
-        return logits_BV.masked_fill(refused_RV, -torch.inf)
-    restricted_BV = logits_BV.clone()
-    restricted_BV[list(rows)] = logits_BV[list(rows)].masked_fill(refused_RV, -torch.inf)
-    return restricted_BV
