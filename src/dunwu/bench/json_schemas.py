@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, Final
 
 TEXT: Final = {"type": "string", "minLength": 1, "maxLength": 20}
@@ -123,7 +122,5 @@ QUESTIONS: Final = tuple(ask.format(subject) for ask in ASKS for subject in SUBJ
 """200 of them."""
 
 
-def ask_for(question: str, schema: dict[str, Any]) -> str:
-    """Put a schema behind a question, as one does for a model that no grammar holds."""
-    text = json.dumps(schema, ensure_ascii=False)
-    return f"{question}\nAnswer with JSON alone, which satisfies this JSON schema:\n{text}"
+SYSTEM: Final = "Answer with JSON alone, which satisfies this JSON schema:\n"
+"""What a model is told that no grammar holds; the schema follows."""

@@ -32,6 +32,8 @@ class Bench(StrEnum):
     watch = "watch"
     eval = "eval"
     serve = "serve"
+    json = "json"
+    risk = "risk"
 
 
 SIZED = (Bench.rollout, Bench.step, Bench.sft, Bench.eval)
@@ -158,7 +160,9 @@ def ablate(
 def bench(
     name: Annotated[
         Bench,
-        typer.Argument(metavar="NAME", help="rollout, step, sft, rewards, verify, sandbox, watch, eval or serve."),
+        typer.Argument(
+            metavar="NAME", help="rollout, step, sft, rewards, verify, sandbox, watch, eval, serve, json or risk."
+        ),
     ],
     against: Annotated[
         str,
@@ -184,15 +188,15 @@ def bench(
     ] = None,
     data: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="verify: golds (JSON Lines, answer); count wrong verdicts on them instead."),
+        typer.Option(metavar="FILE", help="verify: golds (JSON Lines, answer), to count wrong verdicts; risk: a run."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a part beside its peers, in the same run."""
     from importlib import import_module
 
-    if data and name is not Bench.verify:
-        raise UserError(f"bench {name.value} takes no golds", field="--data")
+    if data and name not in (Bench.verify, Bench.risk):
+        raise UserError(f"bench {name.value} takes no files", field="--data")
     if size is not None and name not in SIZED:
         raise UserError(f"bench {name.value} takes no size; {', '.join(SIZED)} do", field="--size")
     if dtype is not None and name not in TYPED:

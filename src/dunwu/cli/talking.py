@@ -93,6 +93,9 @@ def serve(
     policy: Annotated[
         str | None, typer.Option(metavar="FILE", help="Review answers: a TOML file, safety, medicine or finance.")
     ] = None,
+    safety_model: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="RUN:STAGE of a reward model that the policy asks.")
+    ] = None,
     review: Annotated[
         Path, typer.Option(parser=parse_folder, metavar="PATH", help="Where held answers wait for a person.")
     ] = Path("review"),
@@ -113,7 +116,13 @@ def serve(
 
         opened = open_chat_model(model, name=name, template=template, dtype=dtype.value, threads=threads)
     surroundings = Surroundings(
-        cache=cache, cache_bytes=cache_size << 20, hints=hints, policy=policy, review=review, keys=keys
+        cache=cache,
+        cache_bytes=cache_size << 20,
+        hints=hints,
+        policy=policy,
+        safety_model=safety_model,
+        review=review,
+        keys=keys,
     )
     serve_model(
         opened,

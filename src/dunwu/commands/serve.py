@@ -15,10 +15,12 @@ from dunwu.serve.answering import Answerer
 from dunwu.serve.chat_model import ChatModel
 from dunwu.serve.path_cache.store import PathCache
 from dunwu.serve.path_memory import PathMemory
+from dunwu.serve.review.decision import Score
 from dunwu.serve.review.held_queue import HeldQueue
 from dunwu.serve.review.keys import check_reviewers, load_keys
-from dunwu.serve.review.policy import read_policy
+from dunwu.serve.review.policy import Policy, read_policy
 from dunwu.serve.reviewer import Reviewer
+from dunwu.serve.safety_model import open_safety_model
 from dunwu.serve.service import GenerationService, ServiceLimits
 
 
@@ -61,6 +63,7 @@ class Surroundings:
         cache_bytes: Its bound.
         hints: Questions with other numbers get the path of a solved one.
         policy: A policy file, or the name of one that comes with Dunwu; None: answers go out as they are.
+        safety_model: The reward model that the policy's topics may ask; None: those hold what they would ask about.
         review: The folder in which held answers wait.
         keys: The keys file; None: anybody on this machine may ask, and nobody may review.
     """
@@ -69,6 +72,7 @@ class Surroundings:
     cache_bytes: int = 256 << 20
     hints: bool = False
     policy: str | None = None
+    safety_model: str | None = None
     review: Path = Path("review")
     keys: Path | None = None
 
@@ -101,9 +105,31 @@ def serve(
     policy = read_policy(surroundings.policy) if surroundings.policy else None
     if policy is not None:
         check_reviewers(policy, keys)
+    score = open_score(surroundings.safety_model, policy) if surroundings.safety_model else None
     cache = PathCache(surroundings.cache, surroundings.cache_bytes) if surroundings.cache else None
     queue = HeldQueue(surroundings.review) if policy else None
     service = GenerationService(model, limits)
     memory = PathMemory(cache, model, hints=surroundings.hints) if cache else None
-    reviewer = Reviewer(policy, queue, service) if policy and queue else None
+    reviewer = Reviewer(policy, queue, service, score) if policy and queue else None
     serve_http(Answerer(service, memory, reviewer), port, announce, keys=keys, patience=patience)
+
+
+def open_score(text: str, policy: Policy | None) -> Score:
+    """Open the safety model of a policy.
+
+    Args:
+        text: RUN:STAGE, or a run whose last reward model is meant, or a folder of transformers.
+        policy: Who asks it.
+
+    Raises:
+        UserError: No topic asks it, or it cannot be used.
+    """
+    field = "--safety-model"
+    if policy is None:
+        raise UserError("is asked by the topics of a policy: give --policy, too", field=field)
+    if not policy.needs_model:
+        raise UserError(f"no topic of the policy {policy.name} asks a model: give one model.threshold", field=field)
+    if is_server(text):
+        raise UserError("must lie on this machine: a reward model answers in no words", field=field)
+    found = source_of(text, scores=True)
+    return open_safety_model(found.source, str(found.template), stage=found.stage)

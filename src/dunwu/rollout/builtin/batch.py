@@ -236,8 +236,8 @@ class Batch:
         rows.positions[live] += 1
         if sampling is None:
             return self._draw(0, logits_BV)
-        drawn = draw_tokens(logits_BV, draw_uniforms(rows.keys[live], rows.counts[live]), sampling)
-        return self._advance(live, *drawn)
+        uniforms_B = draw_uniforms(rows.keys[live], rows.counts[live])
+        return self._advance(live, *draw_tokens(logits_BV, uniforms_B, sampling))
 
     def _draw(self, first: int, logits_BV: Float[Tensor, "B V"]) -> tuple[Int64[Tensor, " B"], Float32[Tensor, " B"]]:
         """Draw a token for each row from ``first`` on, by its own sampling and under its restrictions.
