@@ -20,9 +20,13 @@ from dunwu.verifiers.format import TAGS
 
 LONGEST_ENDING: Final = 512
 """Tokens of a way to the end that are looked ahead."""
+LONGEST_WALK: Final = 96
+"""Tokens of the walk that looks for parts which take long to close."""
 BITS: Final = 8
 CLOSING: Final = (b"}]", b'"', b",:")
 """What ends most: a list or an object; a text, or it begins one; a value or a key."""
+OPENING: Final = b"{[,"
+"""What opens another part."""
 GOING_ON: Final = b"1@0.:-/na"
 """What numbers, dates and addresses go on with where nothing can end, and what null begins with."""
 PARTS: Final = b'{}[],:"'
@@ -38,6 +42,7 @@ class Endings:
     Attributes:
         end: those that end a completion.
         closing: by ``CLOSING``: the tokens that begin so.
+        opening: by ``OPENING``: the token that is this character, where there is one.
         going_on: by ``GOING_ON``: the token that is this character, where there is one.
         letter: one that stands in texts and nowhere else in JSON, where there is one.
         parts: those with one of ``PARTS`` in them.
@@ -46,6 +51,7 @@ class Endings:
 
     end: Mask
     closing: tuple[Mask, ...]
+    opening: tuple[int, ...]
     going_on: tuple[int, ...]
     letter: int | None
     parts: Mask
@@ -66,6 +72,7 @@ class Endings:
         return cls(
             end=mark(list(eos_ids)),
             closing=tuple(mark([n for n, text in enumerate(texts) if text[:1] and text[0] in of]) for of in CLOSING),
+            opening=tuple(places[bytes([char])] for char in OPENING if bytes([char]) in places),
             going_on=tuple(places[bytes([char])] for char in GOING_ON if bytes([char]) in places),
             letter=places.get(b"Q"),
             parts=mark([number for number, text in enumerate(texts) if any(char in PARTS for char in text)]),
@@ -93,6 +100,30 @@ class Endings:
             if closing is not None:
                 visits.clear()
         return None
+
+    def find_jump(self, matcher: LLMatcher, way: list[int]) -> int:
+        """Find how much longer the way to the end becomes by one token, on a walk that opens whatever it can.
+
+        Args:
+            matcher: where it stands; nothing of it is used up.
+            way: from here to an end.
+        """
+        other, jump = matcher.deep_copy(), 0
+        visits: Counter[bytes] = Counter()
+        for _ in range(LONGEST_WALK):
+            packed = other.compute_bitmask()
+            opening = [token_id for token_id in self.opening if has_token(read_mask(packed), token_id)]
+            choices = [*opening, way[0]]
+            token_id = choices[visits[packed] % len(choices)]
+            visits[packed] += 1
+            if has_token(self.end, token_id):
+                break
+            other.consume_token(token_id)
+            rest = way[1:] if token_id == way[0] else self.find_way(other)
+            if not rest or other.is_stopped():
+                break
+            jump, way = max(jump, len(rest) - len(way)), rest
+        return jump
 
     def _find_closing(self, mask: Mask) -> int | None:
         """Find the token that ends most; in a text brackets and commas end nothing."""

@@ -7,7 +7,7 @@ table that is computed before the first token.
 from __future__ import annotations
 
 import json
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -29,8 +29,10 @@ FEW: Final = 16
 """Tokens that are looked at one by one, where no more may come."""
 MARGIN: Final = 8
 """Tokens that an answer has more than it needs, at which it can but end."""
-ROOM: Final = 64
-"""Tokens beside those of the shortest answer that a single token may make necessary: it may open a long part."""
+ROOM: Final = 32
+"""Tokens more than those that a single token is known to make necessary, when it opens a part."""
+KEPT: Final = 64
+"""Compiled formats that are kept: many requests ask for the same."""
 
 
 class Grammars:
@@ -44,6 +46,7 @@ class Grammars:
 
     def __init__(self, tokenizer: Any, eos_ids: tuple[int, ...], rows: int) -> None:
         self._core, self._eos_ids, self._rows = tokenizer.backend_tokenizer, eos_ids, rows
+        self._compile = lru_cache(KEPT)(self._compile_text)
 
     @cached_property
     def _tokens(self) -> LLTokenizer:
@@ -60,8 +63,10 @@ class Grammars:
         Raises:
             UserError: it is none, or no answer can satisfy it; the message says why.
         """
+        return self._compile(_write_grammar(form)).copy()
+
+    def _compile_text(self, text: str) -> Grammar:
         field = "response_format"
-        text = _write_grammar(form)
         if len(text) > LONGEST_SCHEMA:
             raise UserError(f"the grammar has {len(text):,} characters, more than {LONGEST_SCHEMA:,}", field=field)
         matcher = LLMatcher(self._tokens, text, log_level=0)
@@ -69,7 +74,9 @@ class Grammars:
             raise UserError(_explain(matcher.get_error()), field=field)
         if not any(matcher.compute_bitmask()):
             raise UserError("no answer can satisfy it", field=field)
-        return Grammar(matcher, self._endings, self._rows, self._endings.find_way(matcher))
+        way = self._endings.find_way(matcher)
+        jump = self._endings.find_jump(matcher, way) if way else 0
+        return Grammar(matcher, self._endings, self._rows, way, jump)
 
 
 class Grammar:
@@ -80,20 +87,22 @@ class Grammar:
         endings: of the vocabulary.
         rows: tokens that the model knows.
         way: tokens that lead from here to an end, as far as one is known.
+        jump: by how much it becomes longer where a part is opened.
 
     Attributes:
         shortest: tokens of a short answer.
     """
 
-    def __init__(self, matcher: LLMatcher, endings: Endings, rows: int, way: list[int] | None) -> None:
+    def __init__(self, matcher: LLMatcher, endings: Endings, rows: int, way: list[int] | None, jump: int) -> None:
         self._matcher, self._endings, self._rows = matcher, endings, rows
         self.shortest = len(way) if way else LONGEST_ENDING
         self._start, self._way, self._leads = way, list(way or ()), True
+        self._jump = jump
         self._look_at = LONGEST_ENDING
 
     def copy(self) -> Grammar:
         """Return the same for another answer, of which nothing is written yet."""
-        return Grammar(self._matcher.deep_copy(), self._endings, self._rows, self._start)
+        return Grammar(self._matcher.deep_copy(), self._endings, self._rows, self._start, self._jump)
 
     def find_allowed(self, left: int) -> Bool[Tensor, " V"]:
         """Find the tokens that may come next; the end of the answer is one where it is whole.
@@ -101,7 +110,10 @@ class Grammar:
         Args:
             left: tokens that may still be written. Where they become few, only what leads to an end may come.
         """
-        mask = read_mask(self._matcher.compute_bitmask()) & ~self._endings.tags
+        found = read_mask(self._matcher.compute_bitmask())
+        mask = found & ~self._endings.tags
+        if not mask.any():  # the format itself has a tag
+            mask = found
         if left <= self._look_at:
             mask = self._keep_what_ends(mask, left)
         return torch.from_numpy(np.unpackbits(mask, count=self._rows, bitorder="little").view(np.bool_))
@@ -124,9 +136,9 @@ class Grammar:
         self._find_way()
         if not self._way:
             return mask
-        spare, jump = left - len(self._way), self.shortest + ROOM
-        if spare > jump:
-            self._look_at = left - max(1, (spare - jump) // 2)
+        spare, room = left - len(self._way), self._jump + ROOM
+        if spare > room:
+            self._look_at = left - max(1, (spare - room) // 2)
             return mask
         kept = add_token(np.zeros_like(mask), self._way[0])
         if spare <= MARGIN:
@@ -141,7 +153,8 @@ class Grammar:
 
     def _can_end(self, token_id: int, left: int) -> bool:
         """Tell whether so many tokens are enough after this one."""
-        if any(len(rest) <= left and self._goes_on([token_id, *rest]) for rest in (self._way, self._way[1:])):
+        ways = (rest for rest in (self._way, self._way[1:]) if rest and len(rest) <= left)
+        if any(self._goes_on([token_id, *rest]) for rest in ways):
             return True
         other = self._matcher.deep_copy()
         other.consume_token(token_id)

@@ -1,0 +1,119 @@
+"""Grammars: whatever is drawn, an answer ends in time and satisfies its schema, and the reasoning is left alone."""
+
+from __future__ import annotations
+
+import json
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dunwu.bench.json_schemas import QUESTIONS, SCHEMAS
+from dunwu.serve.chat_model import ChatModel
+from dunwu.serve.endings import LONGEST_ENDING, add_token, count_tokens, find_first, find_tokens, has_token
+from dunwu.serve.grammar import MARGIN, Grammar, Grammars
+from dunwu.serve.records import ChatRequest, Choice, Format
+from dunwu.serve.service import GenerationService
+from dunwu.tasks.generators import countdown
+from dunwu.types import Message
+
+jsonschema = pytest.importorskip("jsonschema")
+WIDE = {"type": "object", "properties": {f"key {n}": {"type": "integer"} for n in range(20)}}
+"""A part of which is long, and that no answer has to have."""
+WIDE_LIST = {"type": "array", "items": {**WIDE, "required": list(WIDE["properties"]), "additionalProperties": False}}
+
+
+@pytest.fixture(scope="module")
+def grammars(model: ChatModel) -> Grammars:
+    return Grammars(model.policy.tokenizer, model.policy.eos_ids, model.rows)
+
+
+def compile_schema(grammars: Grammars, schema: dict[str, Any]) -> Grammar:
+    return grammars.compile(Format(kind="json_schema", value=schema))
+
+
+def write(model: ChatModel, grammar: Grammar, most: int, rng: random.Random, liked: frozenset[int]) -> str | None:
+    """Write an answer of tokens drawn blindly, liked ones first; None where it does not end in time."""
+    written: list[int] = []
+    for left in range(most, 0, -1):
+        allowed = grammar.find_allowed(left).numpy().nonzero()[0].tolist()
+        token_id = rng.choice([one for one in allowed if one in liked] or allowed)
+        if token_id in model.policy.eos_ids:
+            return decode(model, written)
+        written.append(token_id)
+        if grammar.advance(token_id):
+            return decode(model, written)
+    return None
+
+
+def decode(model: ChatModel, token_ids: list[int]) -> str:
+    return str(model.policy.tokenizer.backend_tokenizer.decode(token_ids, skip_special_tokens=False))
+
+
+@pytest.mark.parametrize("name", [name for name in SCHEMAS if name != "formats"])
+@pytest.mark.parametrize("spare", [MARGIN, 30, 150])
+def test_blind_answers_end_in_time_and_are_valid(model: ChatModel, grammars: Grammars, name: str, spare: int) -> None:
+    grammar = compile_schema(grammars, SCHEMAS[name])
+    validator = jsonschema.Draft202012Validator(SCHEMAS[name])
+    openers = frozenset(n for n in range(model.rows) if set(decode(model, [n])) & set('{[,"'))
+    for seed in range(3):
+        for liked in (frozenset[int](), openers, frozenset(range(model.rows)) - openers):
+            text = write(model, grammar.copy(), grammar.shortest + spare, random.Random(seed), liked)
+            assert text is not None
+            validator.validate(json.loads(text))
+
+
+def test_no_part_is_opened_that_there_is_no_room_for(model: ChatModel, grammars: Grammars) -> None:
+    grammar = compile_schema(grammars, WIDE_LIST)
+    assert grammar.shortest == 2
+    openers = frozenset(n for n in range(model.rows) if set(decode(model, [n])) & set("{["))
+    found = [write(model, grammar.copy(), most, random.Random(most), openers) for most in (40, 60, 250)]
+    lengths = [len(json.loads(text or "")) for text in found]
+    assert lengths[:2] == [0, 0]
+    assert lengths[2] > 0
+
+
+def test_a_way_that_is_too_long_leaves_the_answer_free(grammars: Grammars) -> None:
+    grammar = compile_schema(grammars, {"type": "string", "minLength": 2 * LONGEST_ENDING})
+    assert grammar.shortest == LONGEST_ENDING
+    assert int(grammar.find_allowed(20).sum()) >= 1
+
+
+def test_masks_name_their_tokens() -> None:
+    mask = np.zeros(4, dtype=np.uint8)
+    assert find_first(mask) is None
+    for token_id in (30, 9, 8):
+        mask = add_token(mask, token_id)
+    assert (find_first(mask), find_tokens(mask), count_tokens(mask)) == (8, [8, 9, 30], 3)
+    assert (has_token(mask, 30), has_token(mask, 31)) == (True, False)
+
+
+def answer(service: GenerationService, question: str, seed: int, form: Format | None, **more: Any) -> Choice:
+    message = Message(role="user", content=question)
+    reply = service.submit(ChatRequest(messages=(message,), seeds=(seed,), format=form, **more), streams=False)
+    reply.join()
+    return reply.collect()[0]
+
+
+def test_the_reasoning_is_the_same_as_without(service: GenerationService) -> None:
+    """But for chains that the model never closes: under a grammar the answer has to follow."""
+    form = Format(kind="json_schema", value=SCHEMAS["flat"])
+    compared = 0
+    for seed in range(24):
+        question = countdown.draft(random.Random(seed), 3, ("en", "zh")[seed % 2]).question
+        free = answer(service, question, seed, None, top_logprobs=0)
+        if "</think>" in [one.token for one in free.logprobs]:
+            held = answer(service, question, seed, form, top_logprobs=0)
+            thought = [one.token for one in free.logprobs[: free.thinking_tokens]]
+            assert [one.token for one in held.logprobs[: held.thinking_tokens]] == thought
+            compared += 1
+    assert compared > 20
+
+
+def test_tags_in_an_answer_under_a_grammar_are_text(service: GenerationService) -> None:
+    texts = ["<think>x</think>", "<answer>y"]
+    for seed in range(2):
+        found = answer(service, QUESTIONS[seed], seed, Format(kind="choice", value=texts), max_thinking_tokens=0)
+        assert found.content in texts
+        assert found.finish == "stop"
