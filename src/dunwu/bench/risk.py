@@ -18,7 +18,7 @@ from dunwu.errors import UserError
 from dunwu.evaluation.estimators import estimate_proportion
 from dunwu.serve.records import ChatRequest, derive_seeds
 from dunwu.serve.review.decision import Score, decide
-from dunwu.serve.review.policy import ModelRule, Policy, Topic, load_policy
+from dunwu.serve.review.policy import ModelRule, Policy, Topic, read_policy
 from dunwu.serve.service import GenerationService, ServiceLimits
 from dunwu.tasks.task import is_held_out
 from dunwu.tasks.world.requests import HARMFUL, QUESTIONS, REFUSALS, Request, is_safe
@@ -87,7 +87,7 @@ def measure(against: Sequence[str] = (), data: Sequence[Path] = ()) -> dict[str,
 
 def make_policy(*, threshold: float | None, keywords: bool = True) -> Policy:
     """Make a policy of the packaged keywords, of a safety model that reads reasoning and answer, or of both."""
-    topics = dict(load_policy("safety").topics) if keywords else {}
+    topics = dict(read_policy("safety").topics) if keywords else {}
     if threshold is not None:
         rule = ModelRule(threshold=threshold)
         topics["harm"] = Topic(action="hold", model=rule, applies_to=("reasoning", "answer"))
