@@ -132,6 +132,11 @@ class ChatModel:
         """Make the prompt of a conversation; see ``Template.encode_conversation``."""
         return self._template.encode_conversation(messages, tools)
 
+    def decode(self, token_ids: Sequence[int]) -> str:
+        """Write tokens of a reply as text, without what ends it."""
+        kept = [token_id for token_id in token_ids if token_id not in self.policy.eos_ids]
+        return str(self.policy.tokenizer.backend_tokenizer.decode(kept, skip_special_tokens=False))
+
     def plan_sampling(self, request: ChatRequest, prompt: int) -> Sampling:
         """Return how a request's tokens are drawn, within the model's positions.
 

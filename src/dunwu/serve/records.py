@@ -7,7 +7,7 @@ Choice        one finished answer                                 service       
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -53,6 +53,8 @@ class ChatRequest:
         format: of the answer.
         tools: functions that the chat template tells the model of, as OpenAI writes them.
         client: who asks. Clients take turns where the queue is long.
+        begun: tokens with which every answer begins; ``max_tokens`` counts those behind them.
+        until: is called with the text behind them after each token; the answer is cut off where it returns True.
     """
 
     messages: tuple[Message, ...]
@@ -66,6 +68,8 @@ class ChatRequest:
     format: Format | None = None
     tools: tuple[Mapping[str, Any], ...] = ()
     client: str = ""
+    begun: tuple[int, ...] = ()
+    until: Callable[[str], bool] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,10 +108,12 @@ class Choice:
         reasoning: the chain of thought without its tags; "" where the model did not think.
         content: the answer without tags; "" where the reasoning never ended.
         finish: ``length`` where it was cut off.
-        tokens: written in all, the end of the sequence included.
+        tokens: of the whole answer, the end of the sequence included.
         thinking_tokens: of these, the reasoning's with its tags.
         logprobs: of every token, where they were wanted.
         closed: the budget for thinking closed the reasoning.
+        token_ids: what was written, without what the request had begun with.
+        token_logprobs: of these, as they were sampled; at temperature 1 where the likeliest were taken.
     """
 
     reasoning: str
@@ -117,6 +123,8 @@ class Choice:
     thinking_tokens: int
     logprobs: tuple[TokenLogprob, ...] = ()
     closed: bool = False
+    token_ids: tuple[int, ...] = ()
+    token_logprobs: tuple[float, ...] = ()
 
 
 def derive_seeds(seed: int, count: int) -> tuple[int, ...]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from threading import Condition, Event, Thread
 from typing import Final
 
+import numpy as np
 import torch
 
 from dunwu.errors import Fault, UserError, counted
@@ -229,6 +230,10 @@ class GenerationService:
             UserError: the request cannot be answered by this model; the message says why.
         """
         prompt, opening = self.model.encode(request.messages, request.tools)
+        if request.begun:
+            if request.format:
+                raise UserError("an answer that was begun elsewhere takes no format", field="response_format")
+            prompt = np.append(prompt, np.array(request.begun, dtype=np.int32))
         sampling = self.model.plan_sampling(request, len(prompt))
         grammar = self._grammars.compile(request.format) if request.format else None
         if grammar is not None and grammar.shortest > sampling.max_new_tokens:
@@ -325,7 +330,7 @@ class GenerationService:
         states = worker.batch.states
         ended = worker.batch.step()
         for written in ended:
-            written.state.key[1].finish(written.finish)
+            written.state.key[1].finish(written)
         with self._changed:
             for written in ended:
                 self.counts.completion_tokens += len(written.token_ids)

@@ -15,6 +15,7 @@ from jaxtyping import Bool, Float
 from tokenizers.decoders import DecodeStream
 from torch import Tensor
 
+from dunwu.rollout.builtin.batch import Written
 from dunwu.serve.chat_model import ChatModel
 from dunwu.serve.grammar import Grammar
 from dunwu.serve.records import ChatRequest, Choice, Finish, Piece, TokenLogprob
@@ -68,8 +69,19 @@ class Writer:
         self.tokens = self._thinking_tokens = 0
         self._closed = False
         self._finish: Finish | None = None
+        self._fresh, self._cut = "", False
+        self._token_ids: tuple[int, ...] = ()
+        self._token_logprobs: tuple[float, ...] = ()
+        self._begin()
         if grammar and model.thinks and self._reply.state == "start" and model.openings is None:
             self._forced.extend(model.opening)
+
+    def _begin(self) -> None:
+        """Follow what the answer begins with, which is no news to whoever asked."""
+        for token_id in self._request.begun:
+            self.follow(token_id, None)
+        self._pieces.clear()
+        self._fresh, self._cut = "", False
 
     def _plan_budget(self) -> int | None:
         """Return the tokens after which the reasoning is closed: those asked for, or what a grammar's answer leaves."""
@@ -114,15 +126,20 @@ class Writer:
         whole = False
         if self._grammar is not None and follows and not ends:
             whole = self._grammar.advance(token_id)
-        return ends or self._reply.stopped or whole
+        over = ends or self._reply.stopped or whole
+        self._fresh += text or ""
+        self._cut = not over and self._request.until is not None and self._request.until(self._fresh)
+        return over or self._cut
 
     def _is_answering(self) -> bool:
         """Whether what comes next is the answer, as far as the text has gone."""
         return self._reply.state == "answer" or (self._reply.state == "start" and not self._model.thinks)
 
-    def finish(self, finish: Finish) -> None:
+    def finish(self, written: Written) -> None:
         """Write the last piece; called once the row has ended."""
-        finish = "stop" if self._reply.stopped else finish
+        finish: Finish = "stop" if self._reply.stopped else "length" if self._cut else written.finish
+        self._token_ids = tuple(written.token_ids.tolist())
+        self._token_logprobs = tuple(written.logprobs.tolist())
         gain = self._reply.end(finish)
         self._add(gain, [], finish)
 
@@ -157,6 +174,8 @@ class Writer:
             thinking_tokens=self._thinking_tokens,
             logprobs=tuple(self._logprobs),
             closed=self._closed,
+            token_ids=self._token_ids,
+            token_logprobs=self._token_logprobs,
         )
 
     def _add(self, gain: Gain, logprobs: Sequence[TokenLogprob], finish: Finish | None = None) -> None:

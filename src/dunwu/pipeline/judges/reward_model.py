@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -15,7 +15,7 @@ from dunwu.models import packing
 from dunwu.models.policy import Policy
 from dunwu.models.scalar_head import score_sequences
 from dunwu.models.templates import Template
-from dunwu.types import RolloutGroup
+from dunwu.types import Message, RolloutGroup
 from dunwu.verifiers.format import READS
 
 
@@ -53,11 +53,22 @@ class RewardModel:
 
     def __call__(self, group: RolloutGroup) -> list[float]:
         """Score each completion, in their order. Raises UserError where the template refuses the problem."""
-        began, problem = time.perf_counter(), group.prompt.problem
-        rows = [
-            self._template.encode_answer(problem.id, problem.messages, self._read(completion.text))
-            for completion in group.completions
-        ]
+        problem = group.prompt.problem
+        return self.score(problem.id, problem.messages, [completion.text for completion in group.completions])
+
+    def score(self, name: str, asked: Sequence[Message], answers: Sequence[str]) -> list[float]:
+        """Score answers to a conversation.
+
+        Args:
+            name: of the conversation, for errors.
+            asked: the turns before the answers.
+            answers: with their reasoning.
+
+        Raises:
+            UserError: the template refuses the conversation.
+        """
+        began = time.perf_counter()
+        rows = [self._template.encode_answer(name, asked, self._read(answer)) for answer in answers]
         found = [0.0] * len(rows)
         lengths = [len(row) for row in rows]
         with torch.no_grad():

@@ -1,0 +1,128 @@
+"""What chooses between replies, or their beginnings: parts of the reward that rules give, and reward models.
+
+A guide knows the question and what was written, and nothing of the right answer. So the part ``accuracy`` is none: who
+can ask the task's own verifier has no choice to make.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from threading import Lock
+from typing import Final, Protocol
+
+import numpy as np
+
+from dunwu.config.schema import RewardSpec
+from dunwu.errors import UserError, did_you_mean
+from dunwu.pipeline.judges.reward_model import ReadingCost, RewardModel
+from dunwu.serve.records import Finish
+from dunwu.tasks.datasets.rows import detect_language
+from dunwu.types import Completion, Message, Problem
+from dunwu.verifiers import Verdict
+from dunwu.verifiers.components import COMPONENTS, Graded
+
+PARTS: Final = tuple(name for name in COMPONENTS if name != "accuracy")
+"""Parts of the reward that need no right answer."""
+UNKNOWN: Final = Verdict(True, "nobody knows")
+"""``logic`` and ``steps`` pay right answers only: here for what is written, as if it was right."""
+REWARDS: Final = RewardSpec()
+NO_TOKENS: Final = np.empty(0, np.int32)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A reply, or its beginning.
+
+    Attributes:
+        text: all of it, with its tags.
+        reasoning: the chain of thought so far.
+        answer: what follows it so far; None: nothing yet.
+        finish: why it ended; None: it goes on.
+    """
+
+    text: str
+    reasoning: str
+    answer: str | None
+    finish: Finish | None
+
+
+class Guide(Protocol):
+    """Says what drafts are worth; any thread may ask."""
+
+    def score(self, messages: Sequence[Message], drafts: Sequence[Draft]) -> list[float]:
+        """Return a number for each draft of an answer to a conversation, in their order; more is better.
+
+        Args:
+            messages: the conversation.
+            drafts: what was written.
+        """
+
+
+class RuleGuide:
+    """A weighted sum of parts of the reward.
+
+    ``format`` is whole for a draft that goes on: it may still be kept to.
+
+    Args:
+        weights: of the parts, by name.
+        rewards: how the parts are reckoned: the format's rule, the languages.
+
+    Raises:
+        UserError: a name is no part, or one that needs the right answer.
+    """
+
+    def __init__(self, weights: Mapping[str, float], rewards: RewardSpec = REWARDS) -> None:
+        for name in weights:
+            if name not in PARTS:
+                text = f"{name!r:.60} is no part of the reward that needs no right answer; there are {', '.join(PARTS)}"
+                raise UserError(text + did_you_mean(name, PARTS), field="guide")
+        self._weights, self._rewards = dict(weights), rewards
+
+    def score(self, messages: Sequence[Message], drafts: Sequence[Draft]) -> list[float]:
+        """See ``Guide``."""
+        return [self._score(messages, draft) for draft in drafts]
+
+    def _score(self, messages: Sequence[Message], draft: Draft) -> float:
+        problem = Problem(
+            id="guided",
+            task="guided",
+            kind="open",
+            level=1,
+            language=detect_language(messages[-1].content),
+            messages=tuple(messages),
+            gold="",
+        )
+        completion = Completion(
+            token_ids=NO_TOKENS,
+            logprobs=NO_TOKENS.astype(np.float32),
+            text=draft.text,
+            finish=draft.finish or "stop",
+            version_spans=(),
+        )
+        graded = Graded(self._rewards, problem, completion, UNKNOWN)
+        return sum(
+            weight * (1.0 if name == "format" and draft.finish is None else COMPONENTS[name](graded))
+            for name, weight in self._weights.items()
+        )
+
+
+class RewardModelGuide:
+    """A reward model that reads every draft.
+
+    Args:
+        model: what scores.
+    """
+
+    def __init__(self, model: RewardModel) -> None:
+        self._model, self._lock = model, Lock()
+
+    def score(self, messages: Sequence[Message], drafts: Sequence[Draft]) -> list[float]:
+        """See ``Guide``."""
+        with self._lock:
+            return self._model.score("the conversation", messages, [draft.text for draft in drafts])
+
+    def take_cost(self) -> ReadingCost:
+        """Return what was read since this was last asked."""
+        with self._lock:
+            return self._model.take_cost()
