@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from dunwu.cli.application import MOST_SAMPLES, AsJson, main, parse_folder
-from dunwu.cli.printing import format_bench, format_sandbox, print_json, print_rows, show_activity
+from dunwu.cli.printing import format_bench, format_decoding, format_sandbox, print_json, print_rows, show_activity
 from dunwu.errors import Fault, UserError
 from dunwu.machine import Dtype, keep_freed_memory
 
@@ -154,6 +154,54 @@ def ablate(
         print_json(found)
     else:
         print_rows("without and with reflection", tabulate_effect(found))
+
+
+@main.command()
+def compare_decoding(
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="A run directory.")],
+    guide: Annotated[
+        str | None, typer.Option(metavar="RUN", help="A run that made a reward model; without one, rules guide.")
+    ] = None,
+    problems: Annotated[int, typer.Option(min=2, max=MOST_CHAINS, help="Held-out problems, at most.")] = 300,
+    samples: Annotated[int, typer.Option(min=2, max=MOST_SAMPLES, help="Of each, which votes choose from.")] = 64,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same files.")] = 0,
+    chosen: Annotated[
+        str | None, typer.Option("--on", metavar="NAME", help="The evaluation set; else the first.")
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(parser=parse_folder, metavar="PATH", help="Where the figure and its numbers go.")
+    ] = Path("decoding"),
+    as_json: AsJson = False,
+) -> None:
+    """Compare ways to answer at equal tokens: greedy, votes, best of n, guided search.
+
+    Both the model that the run began with and the trained one answer.
+    """
+    keep_freed_memory()
+    from rich.console import Console
+
+    from dunwu.monitoring.console import ConsoleProgress
+
+    progress = ConsoleProgress(Console(stderr=True, highlight=False))
+    progress.show_activity("loading PyTorch")
+    from dunwu.commands.compare_decoding import compare_decoding as measure
+
+    found = measure(
+        directory,
+        guide,
+        problems=problems,
+        samples=samples,
+        seed=seed,
+        chosen=chosen,
+        out=out,
+        progress=progress,
+    )
+    progress.close()
+    if as_json:
+        print_json([asdict(one) for one in found])
+        return
+    for one in found:
+        print_rows(one.model, format_decoding(one.points))
 
 
 @main.command()

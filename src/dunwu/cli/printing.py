@@ -7,6 +7,7 @@ import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from dunwu.commands.sandbox_check import SandboxCheck
     from dunwu.config.fields import Field
     from dunwu.planning import Plan
+    from dunwu.serve.decoding_curves import DecodingPoint
 
 ERASE_LINE = "\r\x1b[K"
 
@@ -111,6 +113,18 @@ def format_bench(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     rest.pop("examples", None)  # pages of them; --json has them
     for name, value in rest.items():
         yield name.replace("_", " "), f"{value:,.4g}" if isinstance(value, float) else str(value)
+
+
+def format_decoding(points: Sequence[DecodingPoint]) -> Iterator[tuple[str, str]]:
+    """Yield label and text of each way to answer: right answers, tokens, and what a guide took."""
+    for point in points:
+        right = "{value:.1%} ({low:.1%} to {high:.1%})".format(**asdict(point.accuracy))
+        text = f"{right}, {point.tokens:,.0f} tokens"
+        if point.guidance_share is not None:
+            text += f", {point.guidance_share:.0%} of them guidance"
+        if point.read:
+            text += f", {point.read:,.0f} read"
+        yield f"{point.method} {point.setting}".strip(), text
 
 
 def format_sandbox(found: SandboxCheck) -> Iterator[tuple[str, str]]:

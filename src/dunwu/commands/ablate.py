@@ -44,7 +44,7 @@ def ablate(directory: Path, stage_name: str | None, chains: int, samples: int, p
             learning; its file holds out no problem; no answer reflects.
     """
     run = RunReader(directory)
-    name, stage = _find_stage(run, stage_name)
+    name, stage = find_rl_stage(run, stage_name)
     wanted = chains * PROBLEMS_PER_CHAIN
     chosen = choose_problems(stage, wanted, progress)
     progress.show_activity("loading the model")
@@ -97,17 +97,23 @@ def ablate(directory: Path, stage_name: str | None, chains: int, samples: int, p
     return effect
 
 
-def choose_problems(stage: RLStage, wanted: int, progress: Progress) -> EvaluationSet:
+def choose_problems(stage: RLStage, wanted: int, progress: Progress, name: str | None = None) -> EvaluationSet:
     """Choose a stage's first evaluation set; where it has none, held-out problems of its first task.
 
     Args:
         stage: The recipe's.
         wanted: How many problems; of a file, at most those that there are.
         progress: Hears where a file has fewer.
+        name: Of the set; None: the first.
 
     Raises:
-        UserError: The file holds out no problem.
+        UserError: The file holds out no problem, or no set has that name.
     """
+    if name is not None:
+        sets = {one.name: one for one in stage.evaluation.sets}
+        if name not in sets:
+            raise UserError(f"no set of this stage is called {name!r:.60}; there are {', '.join(sets)}", field="--on")
+        return sets[name]
     if stage.evaluation.sets:
         return stage.evaluation.sets[0]
     task = stage.tasks[0]
@@ -124,7 +130,7 @@ def choose_problems(stage: RLStage, wanted: int, progress: Progress) -> Evaluati
     return EvaluationSet(name="held-out", task=task, problems=wanted)
 
 
-def _find_stage(run: RunReader, name: str | None) -> tuple[str, RLStage]:
+def find_rl_stage(run: RunReader, name: str | None) -> tuple[str, RLStage]:
     """Return the stage of that name, or the run's first finished one of reinforcement learning.
 
     Raises:

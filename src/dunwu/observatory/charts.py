@@ -90,6 +90,7 @@ class Chart:
         x_label: What is on the horizontal axis.
         share: Whether the values lie in [0, 1] and are written in per cent.
         spans: Stretches that are pointed out.
+        log_x: Whether the horizontal axis is logarithmic; its values are above 0 then.
     """
 
     title: str
@@ -98,6 +99,7 @@ class Chart:
     x_label: str = "updates"
     share: bool = False
     spans: Sequence[Span] = ()
+    log_x: bool = False
 
     @property
     def visible_series(self) -> list[Series]:
@@ -135,8 +137,14 @@ class Chart:
         Returns:
             The SVG; "" where no series has points.
         """
-        if not self.visible_series:
-            return ""
+        return draw_panels([self])
+
+    def draw_panel(self) -> tuple[str, int]:
+        """Draw the figure with title and legend, for a file that holds the styles.
+
+        Returns:
+            SVG elements, and their height.
+        """
         lines = _place_legend([*(one.label for one in self._named_series), *self._span_labels])
         head = HEAD + LINE * (1 + max(line for line, _ in lines))
         legend = "".join(
@@ -151,13 +159,11 @@ class Chart:
             f'<rect class="span" x="0" y="-9" width="14" height="10"/><text x="20" y="0">{_escape(label)}</text></g>'
             for label, (line, x) in zip(self._span_labels, lines[len(self._named_series) :], strict=True)
         )
-        return (
-            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT + head}" width="{2 * WIDTH}" '
-            f'height="{2 * (HEIGHT + head)}"><style>{_make_style()}</style>'
-            '<rect width="100%" height="100%" fill="#ffffff"/>'
+        panel = (
             f'<text class="title" x="{LEFT - 48}" y="20">{_escape(self.title)}</text>{legend}'
-            f'<g transform="translate(0 {head})">{self._draw_body()}</g></svg>\n'
+            f'<g transform="translate(0 {head})">{self._draw_body()}</g>'
         )
+        return panel, HEIGHT + head
 
     @property
     def _named_series(self) -> list[Series]:
@@ -180,10 +186,32 @@ class Chart:
         return series.colour or f"c{place % PLAIN_COLOURS}"
 
     def _draw_body(self) -> str:
-        frame = _Frame.around(self.visible_series, self.share)
+        frame = _Frame.around(self.visible_series, self.share, self.log_x)
         spans = "".join(frame.draw_span(span) for span in self.spans)
         curves = "".join(_draw_curve(frame, self._colour(one), one) for one in self.visible_series)
         return spans + frame.draw_axes(self.x_label, self.y_label) + curves
+
+
+def draw_panels(charts: Sequence[Chart]) -> str:
+    """Draw figures side by side as one file, in the colours of the page's light set.
+
+    Args:
+        charts: The figures, from the left.
+
+    Returns:
+        The SVG; "" where no series has points.
+    """
+    panels = [chart.draw_panel() for chart in charts if chart.visible_series]
+    if not panels:
+        return ""
+    width, height = WIDTH * len(panels), max(high for _, high in panels)
+    first, *others = (panel for panel, _ in panels)
+    placed = "".join(f'<g transform="translate({WIDTH * n} 0)">{panel}</g>' for n, panel in enumerate(others, start=1))
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{2 * width}" '
+        f'height="{2 * height}"><style>{_make_style()}</style>'
+        f'<rect width="100%" height="100%" fill="#ffffff"/>{first}{placed}</svg>\n'
+    )
 
 
 def _place_legend(labels: Sequence[str]) -> list[tuple[int, float]]:
@@ -230,9 +258,10 @@ class _Frame:
     x_ticks: Sequence[float]
     y_ticks: Sequence[float]
     share: bool
+    log_x: bool
 
     @classmethod
-    def around(cls, series: Sequence[Series], share: bool) -> _Frame:
+    def around(cls, series: Sequence[Series], share: bool, log_x: bool) -> _Frame:
         xs = [point.x for one in series if one.kind != "level" for point in one.points] or [0.0, 1.0]
         lows = [point.estimate.low for one in series for point in one.points]
         highs = [point.estimate.high for one in series for point in one.points]
@@ -242,12 +271,16 @@ class _Frame:
         elif low > 0 and low < high * 0.7:
             low = 0.0  # a curve that grows by half is seen against zero, one that hovers against itself
         left, right = min(xs), max(max(xs), min(xs) + 1)
+        if log_x:
+            return cls((left, right), _choose_log_ticks(left, right), choose_ticks(low, high), share, log_x)
         whole = all(float(x).is_integer() for x in xs)  # there is no update 1.2
         inside = [tick for tick in choose_ticks(left, right, smallest=1.0 if whole else 0.0) if left <= tick <= right]
-        return cls((left, right), inside, choose_ticks(low, high), share)
+        return cls((left, right), inside, choose_ticks(low, high), share, log_x)
 
     def x(self, value: float) -> float:
         low, high = self.x_range
+        if self.log_x:
+            value, low, high = math.log(value), math.log(low), math.log(high)
         return LEFT + (value - low) / (high - low) * (WIDTH - LEFT - RIGHT)
 
     def y(self, value: float) -> float:
@@ -308,6 +341,12 @@ def choose_ticks(low: float, high: float, wanted: int = 6, smallest: float = 0.0
     step = next(m * power for m in (1, 2, 5, 10) if m * power >= rough * 0.999)
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return [number * step for number in range(first, last + 1)]
+
+
+def _choose_log_ticks(low: float, high: float) -> list[float]:
+    """Choose 1, 2 and 5 times powers of ten, from ``low`` to ``high``."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    return [tick for power in powers for m in (1, 2, 5) if low <= (tick := m * 10.0**power) <= high]
 
 
 def _draw_curve(frame: _Frame, colour: str, series: Series) -> str:

@@ -66,20 +66,24 @@ class Ballot:
         self._keys: dict[str, Group] = {}
         self._counted = 0
 
-    def count(self, content: str, *, cut: bool) -> None:
+    def count(self, content: str, *, cut: bool) -> Group | None:
         """Count the next reply.
 
         Args:
             content: without its reasoning.
             cut: the limit of its length ended it: it does not vote.
+
+        Returns:
+            The group that it voted for.
         """
         number, self._counted = self._counted, self._counted + 1
         answer = None if cut else read_vote(content)
         if answer is None:
-            return
+            return None
         group = self._find_group(answer, number)
         group.votes += 1
         group.weight += 1.0 if self._weight_of is None else self._weight_of(content)
+        return group
 
     def _find_group(self, answer: str, number: int) -> Group:
         key = make_key(answer)

@@ -19,6 +19,7 @@ from dunwu.observatory.charts import (
     Point,
     Series,
     choose_ticks,
+    draw_panels,
 )
 from dunwu.observatory.rendering import make_environment
 from dunwu.types import Estimate
@@ -112,3 +113,25 @@ def test_colours_with_a_meaning_are_those_of_their_series_and_others_come_in_tur
     assert [item.attrib["class"] for item in figure.iter("li")] == ["training", "c0", "heldout", "c1"]
     for name in (*MEANINGS, "c0", "c7"):
         assert f"circle.{name}" in chart.to_svg(), "a file of its own has the same colours"
+
+
+def test_on_a_logarithmic_axis_ratios_are_distances() -> None:
+    line = Series(label="a", points=[Point.exact(20, 0.0), Point.exact(200, 0.5), Point.exact(2000, 1.0)])
+    figure = drawing(Chart(title="t", series=[line], y_label="y", share=True, log_x=True))
+    polyline = figure.find(".//polyline")
+    assert polyline is not None
+    xs = [float(place.split(",")[0]) for place in polyline.attrib["points"].split()]
+    assert xs == pytest.approx([LEFT, (LEFT + WIDTH - RIGHT) / 2, WIDTH - RIGHT])
+    ticks = [text.text for text in figure.iterfind(".//text[@text-anchor='middle']") if text.get("class") != "label"]
+    assert ticks == ["20", "50", "100", "200", "500", "1,000", "2,000"]
+
+
+def test_panels_stand_side_by_side_in_one_file() -> None:
+    line = Series(label="a", points=[Point.exact(0, 0.0), Point.exact(1, 1.0)])
+    charts = [Chart(title=title, series=[line], y_label="y") for title in ("one", "two")]
+    root = ElementTree.fromstring(draw_panels([*charts, Chart(title="empty", series=[], y_label="y")]))
+    assert root.attrib["viewBox"].split()[:3] == ["0", "0", str(2 * WIDTH)]
+    titles = [text.text for text in root.iter() if text.get("class") == "title"]
+    assert titles == ["one", "two"]
+    assert [group.get("transform") for group in root if group.tag.endswith("}g")][-1] == f"translate({WIDTH} 0)"
+    assert draw_panels([]) == ""

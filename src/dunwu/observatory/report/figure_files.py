@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import resvg_py
 from dunwu.analysis.stage_data import StageData
 from dunwu.errors import Fault
 from dunwu.observatory import figures
-from dunwu.observatory.charts import Chart
+from dunwu.observatory.charts import Chart, draw_panels
 from dunwu.runs import RunReader
 from dunwu.runs.atomic import atomic_write, make_directory
 
@@ -64,7 +65,24 @@ def write_chart(folder: Path, chart: Chart, prefix: str = "") -> list[Path]:
     Raises:
         Fault: A file cannot be written.
     """
-    svg, name = chart.to_svg(), f"{prefix}{figures.make_slug(chart.title)}"
+    return write_panels(folder, [chart], f"{prefix}{figures.make_slug(chart.title)}")
+
+
+def write_panels(folder: Path, charts: Sequence[Chart], name: str) -> list[Path]:
+    """Write figures side by side as NAME.svg and NAME.png; nothing where no curve has points.
+
+    Args:
+        folder: Where to.
+        charts: The figures, from the left.
+        name: Of the files.
+
+    Returns:
+        The paths of what was written.
+
+    Raises:
+        Fault: A file cannot be written.
+    """
+    svg = draw_panels(charts)
     files = {folder / f"{name}.svg": svg.encode(), folder / f"{name}.png": _rasterize(svg)} if svg else {}
     for path, content in files.items():
         atomic_write(path, content)

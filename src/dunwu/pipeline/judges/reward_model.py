@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 
 from dunwu.algorithms.batching import make_buckets, pad_rows
-from dunwu.config.schema import EvalStage, JudgeSpec, RLStage
+from dunwu.config.schema import JudgeSpec
 from dunwu.execution.executor import Executor
 from dunwu.models import packing
 from dunwu.models.policy import Policy
@@ -88,19 +88,19 @@ class RewardModel:
         return cost
 
 
-def open_reward_model(part: JudgeSpec, source: str, stage: RLStage | EvalStage, executor: Executor) -> RewardModel:
+def open_reward_model(part: JudgeSpec, source: str, longest: int, executor: Executor) -> RewardModel:
     """Open a reward model.
 
     Args:
         part: what it reads and gives, of the recipe.
         source: where it lies.
-        stage: the one that asks it.
-        executor: the stage's.
+        longest: tokens of the texts that it reads.
+        executor: of whoever asks it.
 
     Raises:
         UserError: it cannot be used.
     """
-    scorer = executor.open_scorer(source, longest=stage.longest_sequence)
+    scorer = executor.open_scorer(source, longest=longest)
     return RewardModel(
         scorer,
         Template(part.prompt, scorer.tokenizer),

@@ -109,7 +109,8 @@ class _Judges:
 
     def __init__(self, stage: EvalStage, context: StageContext, scorers: Mapping[str, str]) -> None:
         self._reward_models = {
-            spec.name: open_reward_model(spec, scorers[spec.name], stage, context.executor) for spec in stage.judges
+            spec.name: open_reward_model(spec, scorers[spec.name], stage.longest_sequence, context.executor)
+            for spec in stage.judges
         }
         self._benchmark_judge = BenchmarkJudge(stage.benchmark_judge) if stage.benchmark_judge else None
 

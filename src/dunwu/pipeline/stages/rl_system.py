@@ -112,7 +112,10 @@ def open_rl_system(
     encoder = build_encoder(template, stage.prompt, stage.reward, stage.inputs.every_task)
     engine = executor.build_engine(policy, max_sequences=stage.rollout.max_sequences, dtype=stage.rollout.dtype)
     progress.show_activity("drawing the held-out problems")
-    judges = {part.name: open_reward_model(part, scorers[part.name], stage, executor) for part in stage.reward.models}
+    judges = {
+        part.name: open_reward_model(part, scorers[part.name], stage.longest_sequence, executor)
+        for part in stage.reward.models
+    }
     limit = PromptLimit.for_stage(stage, context.name, count_positions(policy.model))
     with closing(engine), open_grader(stage.reward, stage.inputs.every_task, progress, context.note, judges) as grader:
         system = RLSystem(
