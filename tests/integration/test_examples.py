@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import random
 from pathlib import Path
 from types import ModuleType
 
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+import dunwu
 from dunwu.types import Estimate
 from tests.unit.runs.making import STAGE, begin, scored
 
@@ -95,3 +97,19 @@ def test_reading_a_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "base held: 50.0% (25.0% to 75.0%)" in said
     assert "reward: 0.50" in said
     assert "wait 1 <answer>" in said
+
+
+def test_labelling_answers(tmp_path: Path) -> None:
+    with begin(tmp_path / "run") as writer:
+        stage = writer.stage(STAGE)
+        stage.append(1, {"reward": 0.5}, {"rollout": 1.0})
+        stage.write_rollouts(1, [scored(3, 1), scored(4, 1)])
+    example, file = load_example("label_answers"), tmp_path / "verdicts.jsonl"
+    example.main(str(tmp_path / "run"), str(file))
+    rows = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    answers = dunwu.Run(tmp_path / "run").answers().to_pylist()
+    whole = {row["completion"]: row["part.accuracy"] == 1.0 for row in answers}
+    assert {row["response"]: row["good"] for row in rows if row["response"] in whole} == whole
+    others = [row for row in rows if row["response"] not in whole]
+    assert all(any(text.startswith(row["response"]) for text in whole) for row in others)
+    assert list(example.cut("a, b", random.Random(0))) == ["a, b", "a, "]

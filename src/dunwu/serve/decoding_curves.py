@@ -1,7 +1,7 @@
 """Accuracy against tokens of ways to answer: from one pool of samples, what any number of them is worth.
 
 Every sample of a problem is in the pool once, with its grade and with what each guide says of it. Votes and best-of-n
-are averaged over all choices of n samples where that can be counted, else over a few; none is drawn anew.
+are averaged over all choices of n samples where that can be counted, else over a few; none is sampled anew.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ class RuleGuide:
 
     Args:
         weights: of the parts, by name.
-        rewards: how the parts are reckoned: the format's rule, the languages.
+        rewards: how the parts are computed: the format's rule, the languages.
 
     Raises:
         UserError: a name is no part, or one that needs the right answer.
