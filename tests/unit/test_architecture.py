@@ -310,6 +310,9 @@ def test_the_command_s_face() -> None:
         "contamination": {"--train", "--bench", "--data", "--json"},
         "report": {"directory", "--figures", "--out"},
         "ablate": {"directory", "--stage", "--chains", "--samples", "--json"},
+        "compare-decoding": {
+            *("directory", "--guide", "--problems", "--samples", "--seed", "--on", "--out", "--json"),
+        },
         "watch": {"directories", "--port", "--open"},
         "chat": {
             *("model", "--template", "--temperature", "--seed", "--vote", "--budget", "--max-tokens", "--dtype"),
