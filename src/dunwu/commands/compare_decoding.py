@@ -56,7 +56,7 @@ SEARCHES: Final = 16
 """Searches at once."""
 QUEUE: Final = 1 << 20
 """Answers that may wait: all of a pool."""
-MEMORY: Final = 512 << 20
+MEMORY: Final = 128 << 20
 """Bytes of keys and values: what is kept of earlier steps is looked through for each new one."""
 CEILING: Final = "one of n is right"
 
@@ -115,13 +115,13 @@ def compare_decoding(
     if guide is not None:
         guides[REWARD_MODEL] = open_reward_guide(guide)
     base = str(run.stage(stage.from_).model) if stage.from_ in run.stages else stage.from_
+    make_directory(out)
     found = []
     for label, source in ((stage.from_, base), (f"{stage.from_}, trained", str(run.stage(name).model))):
         progress.show_activity(f"asking {label}")
         found.append(setup.measure(label, source, guides))
+        atomic_write(out / "decoding.json", json.dumps([asdict(one) for one in found], indent=1).encode())
         progress.log_message(f"{label}: {len(found[-1].points)} points")
-    make_directory(out)
-    atomic_write(out / "decoding.json", json.dumps([asdict(one) for one in found], indent=1).encode())
     write_panels(out, [plot_curves(one) for one in found], "decoding")
     return found
 

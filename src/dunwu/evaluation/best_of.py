@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from fractions import Fraction
 from itertools import groupby
 from math import comb
 
@@ -28,9 +29,9 @@ def average_best(scores: Sequence[float], correct: Sequence[bool], n: int) -> fl
     if not 1 <= n <= k:
         raise ValueError(f"best of {n} needs 1 <= n <= {k} samples")
     ordered = sorted(zip(scores, correct, strict=True), key=lambda sample: -sample[0])
-    total, left = 0.0, k
+    total, left = Fraction(0), k
     for _, equal in groupby(ordered, key=lambda sample: sample[0]):
         right = [good for _, good in equal]
-        total += (comb(left, n) - comb(left - len(right), n)) * sum(right) / len(right)
+        total += (comb(left, n) - comb(left - len(right), n)) * Fraction(sum(right), len(right))
         left -= len(right)
-    return total / comb(k, n)
+    return float(total / comb(k, n))

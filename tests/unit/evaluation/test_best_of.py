@@ -36,6 +36,11 @@ def test_a_perfect_guide_finds_what_is_there_and_a_blind_one_nothing() -> None:
     assert average_best([0.0] * 8, correct, 4) == pytest.approx(1 / 8)
 
 
+@pytest.mark.parametrize("n", range(1, 65))
+def test_a_share_is_never_more_than_one(n: int) -> None:
+    assert average_best([float(place % 7) for place in range(64)], [True] * 64, n) == 1.0
+
+
 @pytest.mark.parametrize("n", [0, 3])
 def test_more_than_there_are_cannot_be_compared(n: int) -> None:
     with pytest.raises(ValueError, match=rf"best of {n} needs 1 <= n <= 2 samples"):
