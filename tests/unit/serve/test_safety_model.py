@@ -14,7 +14,7 @@ from dunwu.errors import UserError
 from dunwu.models.load import load_scorer, save_policy
 from dunwu.models.templates import Template
 from dunwu.serve.review.decision import decide
-from dunwu.serve.review.policy import ModelRule, Policy, Topic, load_policy
+from dunwu.serve.review.policy import ModelRule, Policy, Topic, read_policy
 from dunwu.serve.safety_model import open_safety_model
 from dunwu.types import Message
 
@@ -53,7 +53,7 @@ def test_a_policy_asks_it(folder: Path) -> None:
 
 
 def test_what_cannot_be_one_says_so(folder: Path) -> None:
-    for policy, line in ((None, "give --policy, too"), (load_policy("safety"), "no topic of the policy safety")):
+    for policy, line in ((None, "give --policy, too"), (read_policy("safety"), "no topic of the policy safety")):
         with pytest.raises(UserError, match=line):
             open_score(str(folder), policy)
     with pytest.raises(UserError, match="this is no reward model"):
