@@ -114,6 +114,8 @@ def test_a_pipe_is_one_question_and_only_the_answer_goes_to_stdout() -> None:
     assert "seed 7" in one.stderr
     empty = subprocess.run(command, input=" \n", capture_output=True, text=True, check=False)
     assert (empty.returncode, empty.stderr) == (2, "error: stdin: is empty: nothing was asked\n")
+    broken = subprocess.run(command, input=b"caf\xe9 \xff", capture_output=True, check=True)
+    assert b"seed 7" in broken.stderr
 
 
 class Terminal:
@@ -156,6 +158,7 @@ def test_a_conversation_in_a_terminal(tmp_path: Path) -> None:
         ("/vote 4", "4 samples vote"),
         ("/votte", "did you mean vote?"),
         ("/seed x", "'x' is no whole number"),
+        ("/save /", "'/' names no file"),
         (f"/save {tmp_path / 'talk.json'}", "1 turns"),
     ):
         terminal.say(line + "\n")

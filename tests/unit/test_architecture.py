@@ -321,6 +321,7 @@ def test_the_command_s_face() -> None:
         "serve": {
             *("model", "--port", "--name", "--template", "--dtype", "--threads", "--max-sequences", "--queue"),
             *("--memory", "--cache", "--cache-size", "--hints", "--policy", "--review", "--keys", "--patience"),
+            "--safety-model",
         },
         "key": {"name", "--role"},
         "reproduce": {"recipe", "--set", "--seeds", "--out", "--resume"},

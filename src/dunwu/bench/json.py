@@ -199,7 +199,7 @@ def make_request(
     """Make a request for JSON.
 
     Args:
-        model: Who is asked; one that takes turns is told the schema.
+        model: Who is asked; one that takes turns is given the schema.
         question: What is asked.
         schema: Its name.
         seed: Of the answer.

@@ -32,7 +32,7 @@ def converse(service: GenerationService, settings: Settings, read_line: Callable
     conversation = Conversation(settings, service.model.takes_turns)
     screen = Screen(Console(highlight=False), Console(stderr=read_line is None, highlight=False))
     if read_line is None:
-        question = sys.stdin.read().strip()
+        question = clean_input(sys.stdin.read()).strip()
         if not question:
             raise UserError("is empty: nothing was asked", file="stdin")
         _answer(service, conversation, screen, question)
@@ -41,7 +41,7 @@ def converse(service: GenerationService, settings: Settings, read_line: Callable
         screen.say("this model was trained on single questions: each is asked by itself")
     while not conversation.over:
         try:
-            line = read_line().strip()
+            line = clean_input(read_line()).strip()
         except EOFError:
             return
         except KeyboardInterrupt:
@@ -77,6 +77,11 @@ def _answer(service: GenerationService, conversation: Conversation, screen: Scre
         screen.say("the budget closed the reasoning")
     screen.say(f"seed {seed}, {choice.tokens:,} tokens, {choice.thinking_tokens:,} of them thinking")
     conversation.keep(question, choice, seed, votes)
+
+
+def clean_input(text: str) -> str:
+    """Return a text that every tokenizer reads: bytes that were no UTF-8 become replacement characters."""
+    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
 def read_from_terminal() -> str:

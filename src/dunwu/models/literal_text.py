@@ -8,7 +8,7 @@ what is not marked is the template's own.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -23,16 +23,26 @@ def find_special(tokenizer: Any) -> dict[str, int]:
     return {str(token): number for number, token in tokenizer.added_tokens_decoder.items() if token.special}
 
 
+def make_plain_tokenizer(tokenizer: Any) -> Tokenizer:
+    """Make the same tokenizer once more, to which special tokens are text."""
+    from tokenizers import Tokenizer  # few prompts need it
+
+    plain = Tokenizer.from_str(tokenizer.backend_tokenizer.to_str())
+    plain.encode_special_tokens = True
+    return plain
+
+
 class LiteralTexts:
     """Marks special tokens in the texts of one conversation, and reads the prompt that they come to.
 
     Args:
         tokenizer: of transformers, or a ``SavedTokenizer``.
         texts: all texts of the conversation.
+        make_plain: gives the tokenizer that knows no special tokens, see ``make_plain_tokenizer``.
     """
 
-    def __init__(self, tokenizer: Any, texts: Sequence[str]) -> None:
-        self._tokenizer = tokenizer
+    def __init__(self, tokenizer: Any, texts: Sequence[str], make_plain: Callable[[], Tokenizer]) -> None:
+        self._tokenizer, self._make_plain = tokenizer, make_plain
         self._special = find_special(tokenizer)
         wanted = sorted(self._special, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, wanted))) if wanted else None
@@ -52,11 +62,8 @@ class LiteralTexts:
             prompt: as the template wrote it.
             special: the tokenizer adds its special tokens at both ends.
         """
-        from tokenizers import Tokenizer  # few prompts need it
-
         assert self._pattern is not None
-        plain = Tokenizer.from_str(self._tokenizer.backend_tokenizer.to_str())
-        plain.encode_special_tokens = True
+        plain = self._make_plain()
         token_ids, end = list[int](), 0
         for found in self._pattern.finditer(prompt):
             token_ids += self._encode_text(plain, prompt[end : found.start()])

@@ -15,7 +15,7 @@ from jaxtyping import Int32
 from dunwu.config.schema import PromptSpec
 from dunwu.errors import UserError
 from dunwu.models.chat_templates import render_chat
-from dunwu.models.literal_text import LiteralTexts
+from dunwu.models.literal_text import LiteralTexts, make_plain_tokenizer
 from dunwu.types import Example, Message, Problem, Prompt, TokenizedExample
 
 R1_ZERO: Final = (
@@ -98,7 +98,7 @@ class Template:
         """
         if tools and "tools" not in str(self._tokenizer.chat_template or "" if self._text is None else ""):
             raise UserError("the model's template knows no tools", field="tools")
-        literal = LiteralTexts(self._tokenizer, [message.content for message in messages])
+        literal = LiteralTexts(self._tokenizer, [message.content for message in messages], lambda: self._plain)
         if literal.needed:
             messages = [replace(message, content=literal.mark(message.content)) for message in messages]
         asked = self._write_prompt(messages, "the conversation", tools)
@@ -145,6 +145,10 @@ class Template:
         """
         prompt, ending = self._encode_turn(asked, answer, name)
         return np.array([*prompt, *ending], dtype=np.int32)
+
+    @cached_property
+    def _plain(self) -> Any:
+        return make_plain_tokenizer(self._tokenizer)
 
     @cached_property
     def opening(self) -> str:

@@ -115,13 +115,13 @@ class Answerer:
         memory = self.memory if order.remembers else None
         hit = memory.find(request) if memory else None
         if hit is not None:
-            return self._review(request, _Draft(choice=to_choice(hit)), order, {"cache": describe_hit(hit, None)})
+            stored = _Draft(choice=to_choice(hit))
+            return self._review(request, stored, order, {"cache": describe_hit(hit, None)}, left)
         hinted, path = memory.hint(request) if memory else (request, None)
         more = {"cache": describe_hit(None, path)} if memory else {}
-        draft = self._write(hinted, order, report, left)
-        if draft.vote is not None:
-            more["vote"] = draft.vote.describe()
-        answer = self._review(request, draft, order, more)
+        shown = report if self.reviewer is None else _show_nothing  # a vote's answers are answers
+        draft = self._write(hinted, order, shown, left)
+        answer = self._review(request, draft, order, more, left)
         if memory and draft.vote is not None and answer.finish == "stop":
             memory.keep(request, draft.choice, draft.vote)
         return answer
@@ -154,10 +154,12 @@ class Answerer:
         (choice,) = reply.collect()
         return _Draft(choice=choice, prompt_tokens=reply.prompt_tokens, tokens=choice.tokens)
 
-    def _review(self, request: ChatRequest, draft: _Draft, order: Order, more: dict[str, Any]) -> Answer:
-        """Let an answer out, or keep it back."""
+    def _review(
+        self, request: ChatRequest, draft: _Draft, order: Order, more: dict[str, Any], left: Event | None
+    ) -> Answer:
+        """Let an answer out with how it was voted for, or keep all of it back."""
         if self.reviewer is not None:
-            decision = self.reviewer.check_answer(request, draft.choice)
+            decision = self.reviewer.check_answer(request, draft.choice, left)
             more = more | {"review": _describe(decision)}
             if decision.action == "refuse":
                 return _refuse(decision, more, draft)
@@ -170,8 +172,12 @@ class Answerer:
             finish=draft.choice.finish,
             prompt_tokens=draft.prompt_tokens,
             tokens=draft.tokens,
-            more=more,
+            more=more | ({"vote": draft.vote.describe()} if draft.vote else {}),
         )
+
+
+def _show_nothing(_: Vote) -> None:
+    """Report a vote to nobody."""
 
 
 def _describe(decision: Decision) -> dict[str, Any]:

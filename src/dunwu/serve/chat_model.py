@@ -28,6 +28,8 @@ from dunwu.types import Message, Sampling
 
 LONGEST: Final = 1024
 """Tokens of the sequences on which the engine is compared with the model's own forward pass."""
+COLDEST: Final = 1e-3
+"""Temperatures below are 0: logits divided by less would leave what single precision can tell apart."""
 TEMPERATURE: Final = 0.6
 TOP_P: Final = 0.95
 """What R1 is asked with (arXiv 2501.12948, section 3.1), where a model's folder says nothing."""
@@ -114,6 +116,12 @@ class ChatModel:
         return allowed_V
 
     @cached_property
+    def _longest_token(self) -> int:
+        """Bytes of the longest token: a text of more bytes than so many a position is too long."""
+        texts = self.policy.tokenizer.backend_tokenizer.get_vocab(with_added_tokens=True)
+        return max(len(text.encode()) for text in texts)
+
+    @cached_property
     def sampling(self) -> tuple[float, float]:
         """Temperature and top-p that its folder asks for, or those of R1."""
         config: dict[str, Any] = {}
@@ -129,7 +137,15 @@ class ChatModel:
     def encode(
         self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()
     ) -> tuple[Int32[np.ndarray, " P"], str]:
-        """Make the prompt of a conversation; see ``Template.encode_conversation``."""
+        """Make the prompt of a conversation; see ``Template.encode_conversation``.
+
+        Raises:
+            UserError: see there; it is refused before it is tokenized where it cannot but be too long.
+        """
+        size = sum(len(message.content.encode()) for message in messages)
+        if size > self.positions * self._longest_token:
+            text = f"the conversation has {size:,} bytes, and the model has {self.positions:,} positions"
+            raise UserError(text, field="messages")
         return self._template.encode_conversation(messages, tools)
 
     def decode(self, token_ids: Sequence[int]) -> str:
@@ -152,4 +168,5 @@ class ChatModel:
             text = f"the conversation has {prompt:,} tokens, and the model has {self.positions:,} positions"
             raise UserError(text, field="messages")
         most = min(request.max_tokens or room, room)
-        return Sampling(temperature=request.temperature, top_p=request.top_p, max_new_tokens=most)
+        temperature = 0.0 if request.temperature < COLDEST else request.temperature
+        return Sampling(temperature=temperature, top_p=request.top_p, max_new_tokens=most)

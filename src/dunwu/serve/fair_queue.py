@@ -41,6 +41,10 @@ class FairQueue:
             self._clients[client] = states
         return state
 
+    def list(self) -> list[SequenceState]:
+        """Return all that wait."""
+        return [state for states in self._clients.values() for state in states]
+
     def drop(self, gone: Collection[SequenceState]) -> None:
         """Take out sequences that nobody wants any more."""
         for client, states in list(self._clients.items()):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from threading import Event
 from typing import Final
 
 from dunwu.rollout.seeds import derive_seed
@@ -45,13 +46,19 @@ class Reviewer:
         decision = decide(self._policy, _write_question(request), score=self._score)
         return decision if decision.action == "refuse" and decision.topics else None
 
-    def check_answer(self, request: ChatRequest, choice: Choice) -> Decision:
-        """Decide on an answer: ``answer``, ``hold`` or ``refuse``. What is to be verified is, by fresh samples."""
+    def check_answer(self, request: ChatRequest, choice: Choice, left: Event | None = None) -> Decision:
+        """Decide on an answer: ``answer``, ``hold`` or ``refuse``. What is to be verified is, by fresh samples.
+
+        Args:
+            request: what was asked.
+            choice: the answer.
+            left: set when nobody waits any more.
+        """
         question = _write_question(request)
         decision = decide(self._policy, question, choice.reasoning, choice.content, score=self._score)
         if decision.action != "verify":
             return decision
-        vote = check_by_vote(lambda _: self._derive(request))
+        vote = check_by_vote(lambda _: self._derive(request, left))
         return apply_verification(decision, verify(question, read_vote(choice.content), (vote, *self._checks)))
 
     def hold(self, request: ChatRequest, choice: Choice, decision: Decision, client: str, webhook: str | None) -> str:
@@ -70,13 +77,13 @@ class Reviewer:
             webhook=webhook,
         )
 
-    def _derive(self, request: ChatRequest) -> list[str | None]:
+    def _derive(self, request: ChatRequest, left: Event | None) -> list[str | None]:
         """Sample final answers anew, under seeds that the first answer did not have."""
         seeds = tuple(derive_seed(request.seeds[0], "verification", index) for index in range(SAMPLES))
         temperature = request.temperature or 1.0  # greedy samples would all say the same
         fresh = replace(request, seeds=seeds, temperature=temperature, top_logprobs=None)
         reply = self._service.submit(fresh, streams=False)
-        reply.join()
+        reply.join(left)
         return [None if one.finish == "length" else read_vote(one.content) for one in reply.collect()]
 
 

@@ -39,7 +39,8 @@ def open_safety_model(source: str, template: str, *, stage: dict[str, Any] | Non
     """
     if stage is not None and stage.get("learn_from", "verdicts") != "verdicts":
         raise UserError("compares answers: a safety model is one that learned from verdicts", file=source)
-    scorer = open_executor(ModelSpec(), lambda _: None).open_scorer(source, longest=LONGEST)
+    executor = open_executor(ModelSpec(), lambda _: None)
+    scorer = executor.open_scorer(source, longest=LONGEST)
     spec = PromptSpec(template=template, max_tokens=count_positions(scorer.model))
     model = RewardModel(
         scorer, Template(spec, scorer.tokenizer), read=str, probability=True, tokens_per_pass=TOKENS_PER_PASS

@@ -88,6 +88,10 @@ class Reply:
         self.unfinished = len(self.writers)
         self.is_cancelled = False
 
+    def count_down(self) -> None:
+        """Count an answer that has ended; a reply that was given up meanwhile has none to count."""
+        self.unfinished = max(0, self.unfinished - 1)
+
     @property
     def is_finished(self) -> bool:
         """Whether all answers have ended, or the reply was cancelled."""
@@ -229,6 +233,9 @@ class GenerationService:
             Stopped: the service is about to stop.
             UserError: the request cannot be answered by this model; the message says why.
         """
+        if len(request.seeds) > self.limits.queue:
+            text = f"{len(request.seeds):,} answers are more than the {self.limits.queue:,} that may wait"
+            raise UserError(text, field="n")
         prompt, opening = self.model.encode(request.messages, request.tools)
         if request.begun:
             if request.format:
@@ -297,6 +304,10 @@ class GenerationService:
             self._changed.notify_all()
         for thread in self._threads:
             thread.join()
+        with self._changed:
+            left = [*self._queue.list(), *(state for worker in self.workers for state in worker.batch.states)]
+            self._end([state.key[0] for state in left], Fault("the server has stopped"))
+            self._changed.notify_all()
 
     def _work(self, worker: Worker) -> None:
         """Serve in one thread until the service is over; an error there ends the replies that the thread has."""
@@ -335,7 +346,7 @@ class GenerationService:
             for written in ended:
                 self.counts.completion_tokens += len(written.token_ids)
                 self.counts.finished += 1
-                written.state.key[0].unfinished -= 1
+                written.state.key[0].count_down()
         self._tell([state.key[0] for state in states if state.key[0].streams or state.key[0].is_finished])
 
     def _fail(self, worker: Worker, fault: Fault) -> None:
@@ -343,9 +354,17 @@ class GenerationService:
         replies = [state.key[0] for state in worker.batch.states]
         worker.batch.clear()
         with self._changed:
-            for reply in replies:
-                reply.error, reply.unfinished = fault, 0
+            self._end(replies, fault)
         self._tell(replies)
+
+    def _end(self, replies: Sequence[Reply], fault: Fault) -> None:
+        """End replies with an error, and give up what other workers have of them."""
+        for reply in replies:
+            if not reply.is_finished:
+                reply.error, reply.unfinished = fault, 0
+                self._queue.drop(reply.states)
+                for worker in self.workers:
+                    worker.gone |= reply.states
 
     def _tell(self, replies: list[Reply]) -> None:
         self.wake()

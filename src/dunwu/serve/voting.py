@@ -8,7 +8,7 @@ from threading import Event
 from typing import Final
 
 from dunwu.serve.ballot import Ballot, Vote
-from dunwu.serve.records import ChatRequest, Choice
+from dunwu.serve.records import Busy, ChatRequest, Choice
 from dunwu.serve.service import GenerationService, Reply
 
 IN_FLIGHT: Final = 8
@@ -69,8 +69,7 @@ def vote(
     width = IN_FLIGHT if confidence is None else FEW_IN_FLIGHT
     try:
         while not ballot.is_decided:
-            while waiting and len(asked) - len(choices) < width:
-                asked.append(service.submit(waiting.pop(0), streams=False))
+            _fill(service, waiting, asked, width + len(choices))
             asked[len(choices)].join(left)
             (choice,) = asked[len(choices)].collect()
             choices.append(choice)
@@ -86,3 +85,15 @@ def vote(
         prompt_tokens=asked[0].prompt_tokens,
         tokens=sum(choice.tokens for choice in choices) + given_up,
     )
+
+
+def _fill(service: GenerationService, waiting: list[ChatRequest], asked: list[Reply], width: int) -> None:
+    """Ask for more samples; where the queue is full, those that are asked for already have to do for now."""
+    while waiting and len(asked) < width:
+        try:
+            asked.append(service.submit(waiting[0], streams=False))
+        except Busy:
+            if all(reply.is_finished for reply in asked):
+                raise
+            return
+        del waiting[0]

@@ -55,7 +55,7 @@ def shared(model: ChatModel) -> Iterator[GenerationService]:
 
 
 def ask(client: httpx.Client, question: str = QUESTION, headers: Any = None, **options: Any) -> dict[str, Any]:
-    body = {"messages": [{"role": "user", "content": question}], "temperature": 0.01, **options}
+    body = {"messages": [{"role": "user", "content": question}], "temperature": 0.0, **options}
     response = client.post(PATH, json=body, headers=headers)
     assert response.status_code == 200, response.text
     answer: dict[str, Any] = response.json()
@@ -110,7 +110,7 @@ def test_anything_else_is_answered_anew(
 
 def test_a_stored_answer_streams(remembering: httpx.Client) -> None:
     first = ask(remembering, vote=4)
-    body = {"messages": [{"role": "user", "content": QUESTION}], "temperature": 0.01, "stream": True}
+    body = {"messages": [{"role": "user", "content": QUESTION}], "temperature": 0.0, "stream": True}
     lines = remembering.post(PATH, json=body).text.split("\n\n")
     events = [json.loads(line.removeprefix("data: ")) for line in lines[:-2]]
     assert lines[-2] == "data: [DONE]"
@@ -183,6 +183,18 @@ def test_nothing_of_a_held_answer_streams(reviewed: tuple[httpx.Client, dict[str
     assert [event["choices"][0]["delta"].get("content", "") for event in events] == ["", ""]
     assert not any("reasoning" in event["choices"][0]["delta"] for event in events)
     assert events[-1]["review"]["action"] == "hold"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_nothing_of_a_held_vote_gets_out(reviewed: tuple[httpx.Client, dict[str, str]], stream: bool) -> None:
+    client, keys = reviewed
+    body = {"messages": [{"role": "user", "content": QUESTION}], "vote": 4, "temperature": 0.0, "stream": stream}
+    text = client.post(PATH, json=body).text
+    ann = {"Authorization": keys["ann"]}
+    held = client.get("/v1/review/waiting", headers=ann).json()["waiting"][0]["answer"]
+    assert held
+    assert held not in text
+    assert "groups" not in text
 
 
 def test_a_dangerous_question_is_refused_before_it_is_asked(reviewed: tuple[httpx.Client, dict[str, str]]) -> None:

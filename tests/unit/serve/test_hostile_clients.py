@@ -126,6 +126,8 @@ def test_a_prompt_that_is_too_long_for_the_model(http: httpx.Client) -> None:
     response = http.post(PATH, json={"messages": [{"role": "user", "content": "1 " * (1 << 20)}]})
     assert response.status_code == 400
     assert "and the model has 1,024 positions" in error_of(response)
+    special = http.post(PATH, json={"messages": [{"role": "user", "content": "<|pad|>" * 500_000}]})
+    assert (special.status_code, "3,500,000 bytes" in error_of(special)) == (400, True)
 
 
 def test_ten_thousand_headers(address: Address) -> None:

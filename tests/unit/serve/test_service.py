@@ -11,12 +11,14 @@ import numpy as np
 import pytest
 
 from dunwu.errors import Fault, UserError
+from dunwu.models.templates import Template
 from dunwu.rollout.builtin.batch import Batch
 from dunwu.rollout.builtin.scheduler import SequenceState
 from dunwu.serve.chat_model import ChatModel
 from dunwu.serve.fair_queue import FairQueue
 from dunwu.serve.records import Busy, ChatRequest, Choice, Piece, Stopped
 from dunwu.serve.service import GenerationService, ServiceLimits
+from dunwu.serve.voting import vote
 from dunwu.types import Message, Sampling
 
 
@@ -237,3 +239,64 @@ def test_idle_workers_sleep(service: GenerationService, monkeypatch: pytest.Monk
     for _ in service.workers:
         assert woken.acquire(timeout=30)
     assert not woken.acquire(timeout=0.3), "one look each, and no more"
+
+
+def test_who_waits_when_the_service_stops_is_freed(model: ChatModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate(monkeypatch)
+    service = GenerationService(model, ServiceLimits(max_sequences=2))
+    reply = service.submit(ask(question_of(0), *range(8)))
+    gate.open(4)
+    stopping = threading.Thread(target=service.stop, args=(0.0,))
+    stopping.start()
+    gate.open(1000)
+    reply.join()
+    stopping.join()
+    assert reply.is_finished
+    with pytest.raises(Fault, match="the server has stopped"):
+        reply.collect()
+
+
+def test_an_answer_that_ends_while_it_is_cancelled_is_counted_once(
+    service: GenerationService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reply = service.submit(ask(question_of(1), 1))
+    step = Batch.step
+
+    def cancel_at_the_end(batch: Batch) -> Any:
+        ended = step(batch)
+        if ended:
+            reply.cancel()
+        return ended
+
+    monkeypatch.setattr(Batch, "step", cancel_at_the_end)
+    reply.join()
+    service.wait_until(lambda: service.counts.finished == 1)
+    assert (reply.unfinished, reply.is_finished, reply.is_cancelled) == (0, True, True)
+
+
+def test_more_answers_than_may_wait_are_no_matter_of_patience(model: ChatModel) -> None:
+    service = GenerationService(model, ServiceLimits(queue=4))
+    with pytest.raises(UserError, match="n: 5 answers are more than the 4 that may wait"):
+        service.submit(ask("1", *range(5)))
+    service.stop(0.0)
+
+
+def test_a_vote_makes_do_with_the_room_that_there_is(model: ChatModel) -> None:
+    service = GenerationService(model, ServiceLimits(max_sequences=2, queue=1))
+    voted = vote(service, ask(question_of(2), *range(6), max_tokens=40))
+    assert 4 <= voted.vote.samples <= 6
+    service.stop(0.0)
+
+
+def test_a_text_that_cannot_but_be_too_long_is_not_tokenized(
+    service: GenerationService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Template, "encode_conversation", lambda *_: pytest.fail("it was tokenized"))
+    with pytest.raises(UserError, match=r"messages: the conversation has 557,000 bytes, and the model has 1,024"):
+        service.submit(ask("x" * 557_000))
+
+
+def test_the_coldest_temperatures_are_greedy(service: GenerationService) -> None:
+    assert collect(service, ask(question_of(3), 1, temperature=1e-20)) == collect(
+        service, ask(question_of(3), 2, temperature=0.0)
+    )

@@ -217,6 +217,10 @@ class PathCache:
         except sqlite3.DatabaseError as error:
             self._handle(error, readers)
             return None
+        except OSError as error:  # the file was taken away
+            notice = f"{self._file}: the cache of reasoning paths cannot be used now: {error.strerror}"
+            self.notices += [] if notice in self.notices else [notice]
+            return None
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

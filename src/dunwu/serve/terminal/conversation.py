@@ -171,7 +171,11 @@ class Conversation:
     def _save(self, value: str) -> str:
         if not value:
             raise UserError("name a file", field="/save")
-        path = Path(value).expanduser()
+        try:
+            path = Path(value).expanduser()
+            path.with_name(path.name)
+        except (RuntimeError, ValueError):
+            raise UserError(f"{value!r:.60} names no file", field="/save") from None
         content = {"settings": asdict(self.settings), "turns": [asdict(turn) for turn in self.turns]}
         atomic_write(path, (json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode())
         return f"{path}: {len(self.turns)} turns"
