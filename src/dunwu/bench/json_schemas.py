@@ -123,4 +123,4 @@ QUESTIONS: Final = tuple(ask.format(subject) for ask in ASKS for subject in SUBJ
 
 
 SYSTEM: Final = "Answer with JSON alone, which satisfies this JSON schema:\n"
-"""What a model is told that no grammar holds; the schema follows."""
+"""What a model is given that no grammar holds; the schema follows."""
