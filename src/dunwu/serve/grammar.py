@@ -31,6 +31,8 @@ MARGIN: Final = 8
 """Tokens that an answer has more than it needs, at which it can but end."""
 ROOM: Final = 32
 """Tokens more than those that a single token is known to make necessary, when it opens a part."""
+GROWTH: Final = 8
+"""Tokens that one more makes necessary, on average at most: one may open several parts, ``[[{"``."""
 KEPT: Final = 64
 """Compiled formats that are kept: many requests ask for the same."""
 
@@ -138,7 +140,7 @@ class Grammar:
             return mask
         spare, room = left - len(self._way), self._jump + ROOM
         if spare > room:
-            self._look_at = left - max(1, (spare - room) // 2)
+            self._look_at = left - max(1, (spare - room) // (1 + GROWTH))
             return mask
         kept = add_token(np.zeros_like(mask), self._way[0])
         if spare <= MARGIN:

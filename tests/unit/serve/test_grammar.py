@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import random
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from dunwu.bench.json_schemas import QUESTIONS, SCHEMAS
 from dunwu.serve.chat_model import ChatModel
@@ -72,6 +74,29 @@ def test_no_part_is_opened_that_there_is_no_room_for(model: ChatModel, grammars:
     lengths = [len(json.loads(text or "")) for text in found]
     assert lengths[:2] == [0, 0]
     assert lengths[2] > 0
+
+
+def test_tokens_that_open_several_parts_leave_room_to_close_them() -> None:
+    core = Tokenizer(models.BPE())
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    core.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=300, special_tokens=["<end>"], initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
+    )
+    core.train_from_iterator(['[[[[[[[["', '[{"[{"[{"', '":[{"":[{"'] * 9, trainer)
+    texts = [core.decode([token_id], skip_special_tokens=False) for token_id in range(core.get_vocab_size())]
+    openers = [token_id for token_id, text in enumerate(texts) if text.count("[") + text.count("{") > 1]
+    assert max(text.count("[") for text in texts) >= 4
+    grammars = Grammars(SimpleNamespace(backend_tokenizer=core), (0,), len(texts))
+    grammar = compile_schema(grammars, {"type": "array", "items": {}})
+    for most in range(40, 240, 10):
+        written, rng, one = list[int](), random.Random(most), grammar.copy()
+        for left in range(most, 0, -1):
+            allowed = one.find_allowed(left).numpy().nonzero()[0].tolist()
+            written.append(rng.choice([token_id for token_id in allowed if token_id in openers] or allowed))
+            if one.advance(written[-1]):
+                break
+        json.loads(core.decode(written))
 
 
 def test_a_way_that_is_too_long_leaves_the_answer_free(grammars: Grammars) -> None:
