@@ -17,7 +17,17 @@ from llguidance import LLMatcher, LLTokenizer
 from torch import Tensor
 
 from dunwu.errors import UserError
-from dunwu.serve.endings import LONGEST_ENDING, Endings, Mask, add_token, count_tokens, find_tokens, read_mask
+from dunwu.serve.endings import (
+    LONGEST_ENDING,
+    Endings,
+    Mask,
+    add_token,
+    count_tokens,
+    find_first,
+    find_tokens,
+    has_token,
+    read_mask,
+)
 from dunwu.serve.records import Format
 
 if TYPE_CHECKING:  # of the library's stubs alone
@@ -156,7 +166,7 @@ class Grammar:
     def _can_end(self, token_id: int, left: int) -> bool:
         """Tell whether so many tokens are enough after this one."""
         ways = (rest for rest in (self._way, self._way[1:]) if rest and len(rest) <= left)
-        if any(self._goes_on([token_id, *rest]) for rest in ways):
+        if any(self._ends([token_id, *rest]) for rest in ways):
             return True
         other = self._matcher.deep_copy()
         other.consume_token(token_id)
@@ -167,13 +177,15 @@ class Grammar:
         """See to it that the known way leads from here to an end; it is empty where none is found."""
         if self._leads:
             return
-        known = [rest for rest in (self._way, self._way[1:]) if rest and self._goes_on(rest)]
+        known = [rest for rest in (self._way, self._way[1:]) if rest and self._ends(rest)]
         self._way = known[0] if known else self._endings.find_way(self._matcher) or []
         self._leads = True
 
-    def _goes_on(self, tokens: list[int]) -> bool:
-        """Tell whether all these tokens may come next."""
-        return bool(self._matcher.validate_tokens(tokens) == len(tokens))
+    def _ends(self, tokens: list[int]) -> bool:
+        """Tell whether all these tokens may come next, and the end behind them."""
+        ended = has_token(self._endings.end, tokens[-1])
+        whole = tokens if ended else [*tokens, find_first(self._endings.end)]
+        return bool(self._matcher.validate_tokens(whole) == len(whole))
 
 
 def _write_grammar(form: Format) -> str:

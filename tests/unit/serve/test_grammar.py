@@ -76,6 +76,15 @@ def test_no_part_is_opened_that_there_is_no_room_for(model: ChatModel, grammars:
     assert lengths[2] > 0
 
 
+def test_lists_in_lists_are_all_closed(model: ChatModel, grammars: Grammars) -> None:
+    """The way out of two lists may come in three, too, and does not lead out of them."""
+    grammar = compile_schema(grammars, {"type": "array", "items": {"$ref": "#"}})
+    opening = frozenset(n for n in range(model.rows) if decode(model, [n]) == "[")
+    for most in range(20, 120, 7):
+        text = write(model, grammar.copy(), most, random.Random(most), opening)
+        json.loads(text or "")
+
+
 def test_tokens_that_open_several_parts_leave_room_to_close_them() -> None:
     core = Tokenizer(models.BPE())
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
