@@ -183,8 +183,9 @@ class Grammar:
 
     def _ends(self, tokens: list[int]) -> bool:
         """Tell whether all these tokens may come next, and the end behind them."""
-        ended = has_token(self._endings.end, tokens[-1])
-        whole = tokens if ended else [*tokens, find_first(self._endings.end)]
+        end = find_first(self._endings.end)
+        assert end is not None, "a model has a token that ends completions"
+        whole = tokens if has_token(self._endings.end, tokens[-1]) else [*tokens, end]
         return bool(self._matcher.validate_tokens(whole) == len(whole))
 
 
