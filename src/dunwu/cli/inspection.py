@@ -173,8 +173,9 @@ def compare_decoding(
     ] = Path("decoding"),
     as_json: AsJson = False,
 ) -> None:
-    """Compare ways to answer at equal tokens: greedy, votes, best of n, guided search.
+    """Compare ways to answer at equal tokens.
 
+    They are greedy, votes, best of n and guided search.
     Both the model that the run began with and the trained one answer.
     """
     keep_freed_memory()

@@ -51,10 +51,15 @@ class Exported:
 class ExportDiffers(Fault):
     """A runtime gets other answers out of an export than the model gives; ``exported`` has the comparison."""
 
-    def __init__(self, exported: Exported) -> None:
-        self.exported = exported
+    exported: Exported
+
+    @classmethod
+    def from_check(cls, exported: Exported) -> ExportDiffers:
+        """Make the error of an export whose check found problems."""
         assert exported.check is not None
-        super().__init__(f"{exported.path}: {'; '.join(exported.check.problems)}")
+        error = cls(f"{exported.path}: {'; '.join(exported.check.problems)}")
+        error.exported = exported
+        return error
 
 
 def export(
@@ -117,7 +122,7 @@ def export(
         file = place / MODEL_FILE if to == "ollama" else place
         found = check_gguf(opened, file, chosen or EXACT, shown.show_activity)
     if found.problems:
-        raise ExportDiffers(Exported(path=place, form=to, encoding=chosen, check=found))
+        raise ExportDiffers.from_check(Exported(path=place, form=to, encoding=chosen, check=found))
     with translate_errors(path):
         os.rename(place, path)
         fsync(path.absolute().parent)
