@@ -102,7 +102,7 @@ def test_cuda_draws_what_the_cpu_draws() -> None:
 def test_graphs_and_eager_steps_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     sampling = Sampling(max_new_tokens=400)  # crosses the first growth of the cache and of the span
     engine = TorchEngine(policy("cuda"), max_sequences=40)
-    assert engine._graphed
+    assert engine._batch._graphed
     graphed = run(engine, sampling)
     again = run(engine, sampling)
     monkeypatch.setattr(engine, "_graphed", False)
