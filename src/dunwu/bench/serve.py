@@ -194,11 +194,7 @@ def start_ours(folder: Path) -> Iterator[Server]:
 
     command = ["-m", "dunwu", "serve", str(folder), "--port", "0", "--name", "nano", "--max-sequences", str(CLIENTS)]
     with _run([sys.executable, *command, "--threads", str(torch.get_num_threads())]) as process:
-        assert process.stdout is not None
-        found = re.search(r"http://[\d.:]+", process.stdout.readline())
-        if found is None:
-            raise Fault("dunwu serve ended early; its words stand above")
-        yield Server(found[0], "nano", process)
+        yield Server(_read_address(process), "nano", process)
 
 
 @contextmanager
@@ -224,8 +220,7 @@ def start_llamacpp(folder: Path) -> Iterator[Server]:
     script = Path(__file__).with_name("llamacpp_server.py")
     numbers = map(str, (CLIENTS, CONTEXT, torch.get_num_threads()))
     with _run([sys.executable, str(script), str(folder.with_suffix(".gguf")), *numbers]) as process:
-        assert process.stdout is not None
-        yield Server(process.stdout.readline().strip(), "nano", process)
+        yield Server(_read_address(process), "nano", process)
 
 
 START: Final[dict[str, Callable[[Path], Any]]] = {
@@ -233,6 +228,15 @@ START: Final[dict[str, Callable[[Path], Any]]] = {
     "transformers": start_transformers,
     "llamacpp": start_llamacpp,
 }
+
+
+def _read_address(process: subprocess.Popen[str]) -> str:
+    """Read the address that a server prints first."""
+    assert process.stdout is not None
+    found = re.search(r"http://[\d.:]+", process.stdout.readline())
+    if found is None:
+        raise Fault("a server ended early; its words stand above")
+    return found[0]
 
 
 @contextmanager

@@ -32,7 +32,7 @@ class Bench(StrEnum):
     watch = "watch"
     eval = "eval"
     serve = "serve"
-    json = "json"
+    grammar = "grammar"
     risk = "risk"
 
 
@@ -210,7 +210,7 @@ def bench(
     name: Annotated[
         Bench,
         typer.Argument(
-            metavar="NAME", help="rollout, step, sft, rewards, verify, sandbox, watch, eval, serve, json or risk."
+            metavar="NAME", help="rollout, step, sft, rewards, verify, sandbox, watch, eval, serve, grammar or risk."
         ),
     ],
     against: Annotated[

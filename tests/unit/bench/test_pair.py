@@ -103,3 +103,9 @@ def test_free_memory_is_what_the_container_allows_at_most(tmp_path: Path, monkey
 
 def test_the_median_of_turns() -> None:
     assert Turns(numbers=(1.0, 9.0, 2.0), peak_memory_mib=None).median == 2.0
+
+
+def test_no_module_hides_one_of_pythons_from_the_scripts_beside_it() -> None:
+    """A peer's script runs from this folder, which Python then searches first."""
+    names = {file.stem for file in Path(memory.__file__).parent.glob("*.py")}
+    assert names & set(sys.stdlib_module_names) == set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dunwu.bench import json as bench
+from dunwu.bench import grammar as bench
 from dunwu.bench import risk
 from dunwu.bench.json_schemas import QUESTIONS, SCHEMAS
 from dunwu.errors import UserError

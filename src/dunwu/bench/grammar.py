@@ -244,7 +244,7 @@ def find_error(schema: dict[str, Any], text: str) -> str | None:
     try:
         from jsonschema import Draft202012Validator
     except ImportError:
-        raise UserError("bench json takes the package jsonschema: pip install jsonschema", field="NAME") from None
+        raise UserError("bench grammar takes the package jsonschema: pip install jsonschema", field="NAME") from None
     checker = Draft202012Validator.FORMAT_CHECKER
     checker.checks("date", ValueError)(_is_date)
     checker.checks("time", ValueError)(_is_time)
