@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 import sys
 import urllib.request
@@ -13,9 +12,8 @@ from typing import Any
 
 import pytest
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-PATIENCE = 120_000
-"""Milliseconds for what must come; nothing is asserted about how soon it does."""
+from tests.browsing import NEEDS_CHROMIUM, PATIENCE
+
 COMPLETIONS = "**/v1/chat/completions"
 PUZZLE = "Use 11, 3 and 11 once each with + - * / to make 3."
 CHAIN = "12-4=8, 8*3=24, too small. wait, 12*4=48, 48+3=51, yes."
@@ -41,7 +39,7 @@ window.fetch = (path, request) => {
 """
 """Lets a test write a reply piece by piece."""
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (Debian: apt-get install chromium)")
+pytestmark = NEEDS_CHROMIUM
 playwright = pytest.importorskip("playwright.sync_api", reason="the extra 'dev' is not installed")
 
 
@@ -55,16 +53,6 @@ def address() -> Iterator[str]:
     server.terminate()
     server.wait(60)
     server.stdout.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright.expect.set_options(timeout=PATIENCE)
-    with playwright.sync_playwright() as found:
-        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
-        opened = found.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 import socket
 import threading
 from collections.abc import Iterator
@@ -17,13 +16,11 @@ from fastapi import FastAPI
 from dunwu.serve.review.held_queue import HeldQueue
 from dunwu.serve.review.keys import Keys, KeySpec, make_key
 from dunwu.serve.review.router import make_review_router
+from tests.browsing import NEEDS_CHROMIUM, PATIENCE
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-PATIENCE = 120_000
-"""Milliseconds for what must come; nothing is asserted about how soon it does."""
 HOSTILE = "<script>alert(1)</script></textarea></pre><img src=x onerror=alert(2)>" + "w" * 300
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (Debian: apt-get install chromium)")
+pytestmark = NEEDS_CHROMIUM
 playwright = pytest.importorskip("playwright.sync_api", reason="the extra 'dev' is not installed")
 
 
@@ -77,16 +74,6 @@ class Service:
         self.server.should_exit = True
         self.thread.join()
         self.queue.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright.expect.set_options(timeout=PATIENCE)
-    with playwright.sync_playwright() as found:
-        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
-        opened = found.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

@@ -74,8 +74,9 @@ def test_a_client_that_leaves_gives_its_rows_back() -> None:
             metrics = urlopen(f"{address}/metrics", timeout=60).read().decode()
             if "dunwu_answers_running 0" in metrics:
                 running.set()
-        assert "dunwu_requests_cancelled_total 1" in metrics
-        assert "dunwu_answers_total 0" in metrics or "dunwu_completion_tokens_total" in metrics
+        values = dict(line.split() for line in metrics.splitlines() if not line.startswith("#"))
+        assert values["dunwu_requests_cancelled_total"] == "1"
+        assert int(values["dunwu_answers_total"]) < 64, "most were given up"
 
 
 @pytest.mark.parametrize(

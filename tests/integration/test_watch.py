@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,10 +15,10 @@ import pytest
 
 from dunwu.runs import BASE, TRAINED
 from dunwu.runs.answer_tables import ROLLOUTS, write_answers
+from tests.browsing import NEEDS_CHROMIUM, PATIENCE
 from tests.made_runs import PER_ROLLOUT, STAGE, begin, evaluate, finished_run, group, train
 from tests.unit.observatory.test_pages import hostile_rows
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 PAGES = (
     "/runs/0",
     f"/runs/0/curves?stage={STAGE}",
@@ -29,10 +28,8 @@ PAGES = (
     "/compare",
     "/",
 )
-PATIENCE = 120_000
-"""Milliseconds for what must come; nothing is asserted about how soon it does."""
 
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed (Debian: apt-get install chromium)")
+pytestmark = NEEDS_CHROMIUM
 playwright = pytest.importorskip("playwright.sync_api", reason="the extra 'dev' is not installed")
 
 
@@ -81,16 +78,6 @@ class Watch:
         self.server.wait(30)
         assert self.server.stdout is not None
         self.server.stdout.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    playwright.expect.set_options(timeout=PATIENCE)
-    with playwright.sync_playwright() as found:
-        flags = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-sync"]
-        opened = found.chromium.launch(executable_path=CHROMIUM, args=flags)
-        yield opened
-        opened.close()
 
 
 @pytest.fixture

@@ -62,6 +62,8 @@ def chat(
 
         opened = open_chat_model(model, template=template, dtype=dtype.value, threads=threads)
         service = GenerationService(opened)
+    for line in opened.notes:
+        typer.echo(line, err=True)
     settings = Settings(
         temperature=opened.sampling[0] if temperature is None else temperature,
         top_p=opened.sampling[1],
@@ -128,6 +130,7 @@ def serve(
         opened,
         port=port,
         announce=lambda address: typer.echo(f"serving at {address}/v1; Ctrl-C ends it"),
+        message=lambda line: typer.echo(line, err=True),
         limits=ServiceLimits(max_sequences=max_sequences, queue=queue, memory=int(memory * GIB)),
         surroundings=surroundings,
         patience=patience,

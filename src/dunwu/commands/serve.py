@@ -82,6 +82,7 @@ def serve(
     *,
     port: int,
     announce: Callable[[str], None],
+    message: Callable[[str], None],
     limits: ServiceLimits,
     surroundings: Surroundings,
     patience: int = 30,
@@ -92,6 +93,7 @@ def serve(
         model: See ``open_chat_model``.
         port: Where; 0 for any port that is free.
         announce: Is called with the address once it answers there.
+        message: Takes lines for the user where nothing is wrong.
         limits: Of rows, queue and memory.
         surroundings: Cache, policy and keys.
         patience: Seconds that requests may still take when it is asked to stop.
@@ -111,6 +113,8 @@ def serve(
     service = GenerationService(model, limits)
     memory = PathMemory(cache, model, hints=surroundings.hints) if cache else None
     reviewer = Reviewer(policy, queue, service, score) if policy and queue else None
+    for line in (*model.notes, *(cache.notices if cache else ())):
+        message(line)
     serve_http(Answerer(service, memory, reviewer), port, announce, keys=keys, patience=patience)
 
 

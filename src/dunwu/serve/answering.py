@@ -17,6 +17,7 @@ from typing import Any
 
 from dunwu.errors import UserError
 from dunwu.serve.ballot import Vote
+from dunwu.serve.path_cache.records import Hit
 from dunwu.serve.path_memory import PathMemory, describe_hit, to_choice
 from dunwu.serve.records import ChatRequest, Choice
 from dunwu.serve.review.decision import Decision
@@ -33,6 +34,7 @@ class Order:
         votes: whether its seeds are samples that vote; else it has one.
         confidence: see ``Ballot``.
         remembers: whether the cache may be read and written.
+        stored: what the cache has of it, see ``Answerer.find_stored``.
         client: the name of who asks, under which a held answer waits.
         webhook: where that client wants to hear of it.
     """
@@ -40,6 +42,7 @@ class Order:
     votes: bool = False
     confidence: float | None = None
     remembers: bool = True
+    stored: Hit | None = None
     client: str = "local"
     webhook: str | None = None
 
@@ -112,18 +115,15 @@ class Answerer:
         refused = self.reviewer.check_question(request) if self.reviewer else None
         if refused is not None:
             return _refuse(refused, {})
-        memory = self.memory if order.remembers else None
-        hit = memory.find(request) if memory else None
-        if hit is not None:
-            stored = _Draft(choice=to_choice(hit))
-            return self._review(request, stored, order, {"cache": describe_hit(hit, None)}, left)
-        hinted, path = memory.hint(request) if memory else (request, None)
-        more = {"cache": describe_hit(None, path)} if memory else {}
+        if order.stored is not None:
+            stored = _Draft(choice=to_choice(order.stored))
+            return self._review(request, stored, order, {"cache": describe_hit(order.stored, None)}, left)
+        hinted, more = self.prepare(request, order)
         shown = report if self.reviewer is None else _show_nothing  # a vote's answers are answers
         draft = self._write(hinted, order, shown, left)
         answer = self._review(request, draft, order, more, left)
-        if memory and draft.vote is not None and answer.finish == "stop":
-            memory.keep(request, draft.choice, draft.vote)
+        if self.memory and order.remembers and draft.vote is not None and answer.finish == "stop":
+            self.memory.keep(request, draft.choice, draft.vote)
         return answer
 
     def close(self) -> None:
@@ -134,12 +134,12 @@ class Answerer:
         if self.reviewer is not None:
             self.reviewer.queue.close()
 
-    def has_stored(self, request: ChatRequest, order: Order) -> bool:
-        """Tell whether the cache has the answer."""
-        return bool(order.remembers and self.memory and self.memory.find(request))
+    def find_stored(self, request: ChatRequest) -> Hit | None:
+        """Find what the cache has of a request."""
+        return self.memory.find(request) if self.memory is not None else None
 
     def prepare(self, request: ChatRequest, order: Order) -> tuple[ChatRequest, dict[str, Any]]:
-        """Return a request that is answered in pieces, with a hint where there is one, and fields of its reply."""
+        """Return a request with a hint where there is one, and fields of its reply."""
         if not order.remembers or self.memory is None:
             return request, {}
         hinted, path = self.memory.hint(request)

@@ -175,7 +175,7 @@ class GenerationService:
         self._changed = Condition()
         self._stopping = self._over = False
         self.workers = self._make_workers()
-        self._threads = [Thread(target=self._work, args=(one,), name="engine", daemon=True) for one in self.workers]
+        self._threads = [Thread(target=self._work, args=(one,), name="generation", daemon=True) for one in self.workers]
         for thread in self._threads:
             thread.start()
 
@@ -208,7 +208,7 @@ class GenerationService:
     @property
     def decoding(self) -> int:
         """Answers that are written now."""
-        return sum(len(worker.batch.states) for worker in self.workers)
+        return sum(worker.batch.unfinished for worker in self.workers)
 
     @property
     def waiting(self) -> int:
@@ -247,7 +247,7 @@ class GenerationService:
             text = f"no answer of {sampling.max_new_tokens} tokens has this form: it takes about {grammar.shortest}"
             raise UserError(text, field="max_completion_tokens")
         writers = [
-            Writer(index, self.model, request, sampling, opening, grammar.copy() if grammar else None)
+            Writer(index, self.model, request, sampling, opening, grammar.copy() if grammar else None, streams)
             for index in range(len(request.seeds))
         ]
         reply = Reply(self, writers, len(prompt), streams)
@@ -324,15 +324,15 @@ class GenerationService:
         batch = worker.batch
         with self._changed:
             while not self._over:
-                before = len(batch.states), len(self._queue)
+                before = batch.unfinished, len(self._queue)
                 batch.drop(worker.gone)
                 worker.gone = set()
                 share = -(-(self.decoding + len(self._queue)) // len(self.workers))
-                while self._queue and len(batch.states) < min(share, batch.max_sequences):
+                while self._queue and batch.unfinished < min(share, batch.max_sequences):
                     batch.add([self._queue.take()])
-                if before != (len(batch.states), len(self._queue)):  # else two idle workers would wake each other
+                if before != (batch.unfinished, len(self._queue)):  # else two idle workers would wake each other
                     self._changed.notify_all()
-                if batch.states:
+                if batch.unfinished:
                     return True
                 self._changed.wait()
         return False

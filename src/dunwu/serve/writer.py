@@ -38,6 +38,7 @@ class Writer:
         sampling: how its tokens are drawn.
         opening: what the prompt has written of it.
         grammar: of the answer; its own copy.
+        streams: pieces are wanted as they come.
 
     Attributes:
         index: of the choice.
@@ -52,8 +53,9 @@ class Writer:
         sampling: Sampling,
         opening: str,
         grammar: Grammar | None,
+        streams: bool,
     ) -> None:
-        self.index = index
+        self.index, self._streams = index, streams
         self.reads_logits = request.top_logprobs is not None
         self._model, self._request, self._most = model, request, sampling.max_new_tokens
         self._reply = ReplyText(opening, (*model.stop, *request.stop))
@@ -127,8 +129,9 @@ class Writer:
         if self._grammar is not None and follows and not ends:
             whole = self._grammar.advance(token_id)
         over = ends or self._reply.stopped or whole
-        self._fresh += text or ""
-        self._cut = not over and self._request.until is not None and self._request.until(self._fresh)
+        if self._request.until is not None:
+            self._fresh += text or ""
+            self._cut = not over and self._request.until(self._fresh)
         return over or self._cut
 
     def _is_answering(self) -> bool:
@@ -183,7 +186,7 @@ class Writer:
         self._content.append(gain.content)
         self._logprobs += logprobs
         self._finish = finish
-        if gain.reasoning or gain.content or logprobs or finish:
+        if self._streams and (gain.reasoning or gain.content or logprobs or finish):
             self._pieces.append(
                 Piece(
                     index=self.index,

@@ -11,15 +11,17 @@ import httpx
 import pytest
 
 from dunwu.serve.answering import Answerer
+from dunwu.serve.ballot import read_vote
 from dunwu.serve.chat_model import ChatModel
 from dunwu.serve.path_cache.store import PathCache
 from dunwu.serve.path_memory import PathMemory
-from dunwu.serve.records import ChatRequest
+from dunwu.serve.records import ChatRequest, derive_seeds
 from dunwu.serve.review.held_queue import HeldQueue
 from dunwu.serve.review.keys import load_keys, make_key
 from dunwu.serve.review.policy import read_policy
 from dunwu.serve.reviewer import Reviewer
 from dunwu.serve.service import GenerationService, ServiceLimits
+from dunwu.types import Message
 
 from .conftest import run_server
 
@@ -204,29 +206,31 @@ def test_a_dangerous_question_is_refused_before_it_is_asked(reviewed: tuple[http
     assert answer["usage"]["total_tokens"] == 0
 
 
-@pytest.mark.parametrize(("temperature", "action"), [(0.0, {"answer", "hold"}), (2.0, {"hold"})])
-def test_an_answer_is_let_out_where_fresh_samples_agree(
-    reviewed: tuple[httpx.Client, dict[str, str]], temperature: float, action: set[str]
-) -> None:
+def test_an_answer_is_held_where_fresh_samples_disagree(reviewed: tuple[httpx.Client, dict[str, str]]) -> None:
     client, _ = reviewed
-    answer = ask(client, OTHER_NUMBERS, temperature=temperature, seed=1)
-    assert answer["review"]["action"] in action
-    assert bool(content_of(answer)) == (answer["review"]["action"] == "answer")
+    answer = ask(client, OTHER_NUMBERS, temperature=2.0, seed=1)
+    assert (answer["review"]["action"], content_of(answer)) == ("hold", "")
 
 
-def test_a_second_verification_that_agrees(
-    reviewed: tuple[httpx.Client, dict[str, str]], monkeypatch: pytest.MonkeyPatch
+def test_a_second_verification_counts_fresh_samples(
+    reviewed: tuple[httpx.Client, dict[str, str]], shared: GenerationService, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client, _ = reviewed
-    plain = ask(client, OTHER_NUMBERS.replace("15", "16"), seed=1)
-    monkeypatch.setattr(Reviewer, "_derive", lambda *_: [None, "7", "7.0", "7"])
-    monkeypatch.setattr("dunwu.serve.reviewer.read_vote", lambda _: "7")
+    reply = shared.submit(
+        ChatRequest(messages=(Message(role="user", content=OTHER_NUMBERS),), seeds=derive_seeds(1, 1), temperature=0.0)
+    )
+    reply.join()
+    (choice,) = reply.collect()
+    final = read_vote(choice.content)
+    assert final
+    monkeypatch.setattr(Reviewer, "_derive", lambda *_: [None, final, f"({final})", final])
     answer = ask(client, OTHER_NUMBERS, seed=1)
     assert answer["review"] == {"action": "answer", "topics": ["fifteen"]}
-    assert content_of(answer)
-    monkeypatch.setattr(Reviewer, "_derive", lambda *_: [None, "7", "8", "7"])
-    assert ask(client, OTHER_NUMBERS, seed=1)["review"]["action"] == "hold"
-    assert plain["review"] == {"action": "answer", "topics": []}
+    assert content_of(answer) == choice.content
+    for samples in ([None, final, "8", final], [None, None, None, None], [final, final, None, None]):
+        monkeypatch.setattr(Reviewer, "_derive", lambda *_, found=samples: found)
+        held = ask(client, OTHER_NUMBERS, seed=1)
+        assert (held["review"]["action"], content_of(held)) == ("hold", "")
 
 
 def test_several_answers_at_once_cannot_be_reviewed(reviewed: tuple[httpx.Client, dict[str, str]]) -> None:

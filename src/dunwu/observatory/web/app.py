@@ -6,7 +6,6 @@ rebinding) reads nothing; no answer allows another origin to read it; what a pag
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable
 from typing import Annotated
 from urllib.parse import parse_qs
@@ -17,13 +16,13 @@ from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Resp
 from starlette.exceptions import HTTPException
 
 from dunwu.errors import UserError
+from dunwu.loopback import is_followed_link, is_own_host, is_own_site
 from dunwu.observatory.web import pages
 from dunwu.observatory.web.assets import POLICY, send_asset
 from dunwu.observatory.web.comparison import show_comparison
 from dunwu.observatory.web.rollout_filter import RolloutFilter
 from dunwu.observatory.web.watched_runs import WatchedRuns
 
-HOSTS = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?", re.IGNORECASE)
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -94,21 +93,16 @@ def make_app(runs: WatchedRuns) -> FastAPI:
 
 async def _guard(request: Request, answer: Callable[[Request], Awaitable[Response]]) -> Response:
     """Refuse what does not come from a page of ours in a browser on this machine."""
-    if not HOSTS.fullmatch(request.headers.get("host", "")):
+    if not is_own_host(request.headers):
         response: Response = _plain(400, "this address answers to the names of this machine's loopback only")
     elif request.method != "GET":
         response = _plain(405, "nothing here can be changed: GET only")
-    elif request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none") and not _is_link(request):
+    elif not is_own_site(request.headers) and not is_followed_link(request.headers):
         response = _plain(403, "another site may not read this")
     else:
         response = await answer(request)
     response.headers.update(HEADERS)
     return response
-
-
-def _is_link(request: Request) -> bool:
-    """Tell whether a person follows a link from elsewhere, which gives that site nothing to read."""
-    return request.headers.get("sec-fetch-mode") == "navigate" and request.headers.get("sec-fetch-dest") == "document"
 
 
 def _user_error(_: Request, error: Exception) -> Response:

@@ -102,6 +102,8 @@ class Batch:
 
     def drop(self, states: Collection[SequenceState]) -> None:
         """Give up sequences, waiting or decoding; their rows are free at once."""
+        if not states:
+            return
         self._scheduler.drop(states)
         gone = [row for row, state in enumerate(self._rows.states) if state in states]
         if gone:

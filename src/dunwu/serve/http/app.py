@@ -56,23 +56,7 @@ def make_app(answerer: Answerer, keys: Keys | None = None) -> FastAPI:
     if answerer.reviewer is not None:
         app.include_router(make_review_router(answerer.reviewer.queue, keys))
     add_page(app, service.model, wants_key=keys is not None)
-
-    @app.get("/health")
-    def health() -> Response:
-        return JSONResponse({"status": "ok", "model": service.model.name})
-
-    @app.get("/metrics")
-    def metrics() -> Response:
-        return PlainTextResponse(write_metrics(service), media_type="text/plain; version=0.0.4")
-
-    @app.get("/v1/models")
-    def models() -> Response:
-        return JSONResponse({"object": "list", "data": [_describe_model(service)]})
-
-    @app.get("/v1/models/{name:path}")
-    def model(name: str) -> Response:
-        _check_model(service, name)
-        return JSONResponse(_describe_model(service))
+    _add_facts(app, service)
 
     @app.post("/v1/chat/completions")
     async def chat_completions(request: Request) -> Response:
@@ -85,11 +69,12 @@ def make_app(answerer: Answerer, keys: Keys | None = None) -> FastAPI:
             votes=body.vote is not None,
             confidence=body.vote_confidence,
             remembers=remembers,
+            stored=await asyncio.to_thread(answerer.find_stored, asked) if remembers else None,
             client=key.name,
             webhook=key.webhook,
         )
         heading = Heading(model=service.model.name, seed=seed)
-        if order.votes or answerer.reviewer or (await asyncio.to_thread(answerer.has_stored, asked, order)):
+        if order.votes or order.stored or answerer.reviewer:
             return await answer_whole(request, body, asked, order, heading)
         asked, more = await asyncio.to_thread(answerer.prepare, asked, order)
         return await answer_in_pieces(request, body, asked, replace(heading, more=more))
@@ -123,6 +108,27 @@ def make_app(answerer: Answerer, keys: Keys | None = None) -> FastAPI:
         return JSONResponse(write_completion(heading, reply))
 
     return app
+
+
+def _add_facts(app: FastAPI, service: GenerationService) -> None:
+    """Add what tells of the server and its model."""
+
+    @app.get("/health")
+    def health() -> Response:
+        return JSONResponse({"status": "ok", "model": service.model.name})
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        return PlainTextResponse(write_metrics(service), media_type="text/plain; version=0.0.4")
+
+    @app.get("/v1/models")
+    def models() -> Response:
+        return JSONResponse({"object": "list", "data": [_describe_model(service)]})
+
+    @app.get("/v1/models/{name:path}")
+    def model(name: str) -> Response:
+        _check_model(service, name)
+        return JSONResponse(_describe_model(service))
 
 
 def _check_model(service: GenerationService, name: str) -> None:

@@ -6,18 +6,17 @@ It is plain ASGI, because a reply that streams shall reach the client, and its l
 from __future__ import annotations
 
 import asyncio
-import re
 from typing import Final
 
 from fastapi import Request
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dunwu.loopback import is_followed_link, is_own_host, is_own_site
 from dunwu.observatory.web.assets import POLICY
 from dunwu.serve.http.errors import Refusal, respond
 from dunwu.serve.review.keys import LOCAL, Key, Keys
 
-HOSTS: Final = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?", re.IGNORECASE)
 LARGEST_BODY: Final = 4 << 20
 """Bytes; more than the longest conversation that a model reads."""
 BODY_SECONDS: Final = 20.0
@@ -73,16 +72,11 @@ def _check_host(request: HTTPConnection) -> None:
     Raises:
         Refusal: the request comes from elsewhere.
     """
-    if not HOSTS.fullmatch(request.headers.get("host", "")):
+    if not is_own_host(request.headers):
         raise Refusal(400, "this address answers to the names of this machine's loopback only", code="wrong_host")
-    if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none") and not _is_link(request):
+    is_link = request.scope["path"] == "/" and is_followed_link(request.headers)
+    if not is_own_site(request.headers) and not is_link:
         raise Refusal(403, "another site may not ask here", code="wrong_origin")
-
-
-def _is_link(request: HTTPConnection) -> bool:
-    """Tell whether a person follows a link to the page, which gives the site that has it nothing to read."""
-    goes = request.headers.get("sec-fetch-mode") == "navigate" and request.headers.get("sec-fetch-dest") == "document"
-    return goes and request.scope["path"] == "/"
 
 
 def _find_client(request: HTTPConnection, keys: Keys | None) -> Key:
@@ -93,8 +87,7 @@ def _find_client(request: HTTPConnection, keys: Keys | None) -> Key:
     """
     if keys is None:
         return LOCAL
-    scheme, _, presented = request.headers.get("authorization", "").partition(" ")
-    key = keys.find(presented.strip()) if scheme.lower() == "bearer" else None
+    key = keys.find_bearer(request.headers)
     if key is None:
         raise Refusal(401, "a key is wanted: Authorization: Bearer KEY", code="invalid_api_key")
     return key

@@ -105,8 +105,7 @@ class Access:
         self._sessions.pop(_hash(request.cookies.get(COOKIE, "")), None)
 
     def _read_bearer(self, request: Request, keys: Keys) -> Key:
-        scheme, _, presented = request.headers.get("authorization", "").partition(" ")
-        key = keys.find(presented.strip()) if scheme.lower() == "bearer" else None
+        key = keys.find_bearer(request.headers)
         if key is None:
             raise HTTPException(401, "send a key: Authorization: Bearer KEY", {"WWW-Authenticate": "Bearer"})
         return key

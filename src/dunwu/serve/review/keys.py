@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final, Literal
@@ -87,6 +88,11 @@ class Keys:
         digest = _hash(presented).encode()
         found = [key for known, key in self._keys if hmac.compare_digest(known, digest)]
         return found[0] if found else None
+
+    def find_bearer(self, headers: Mapping[str, str]) -> Key | None:
+        """Find who holds the key that a request's headers present."""
+        scheme, _, presented = headers.get("authorization", "").partition(" ")
+        return self.find(presented.strip()) if scheme.lower() == "bearer" else None
 
     @property
     def has_reviewer(self) -> bool:

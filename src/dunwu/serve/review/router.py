@@ -11,16 +11,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from importlib import resources
 from typing import Any
 
-from fastapi import APIRouter, HTTPException, Request
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
 
 from dunwu.config.schema.base import Strict
 from dunwu.errors import Fault, UserError
+from dunwu.observatory.web.assets import send_asset
 from dunwu.serve.review import pages
 from dunwu.serve.review.access import COOKIE, SESSION_SECONDS, Access, read_body, read_form
 from dunwu.serve.review.held_queue import HeldQueue
@@ -37,12 +38,6 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
-}
-ASSETS = {
-    "icon.svg": "image/svg+xml",
-    "report.css": "text/css",
-    "watch.css": "text/css",
-    "review.css": "text/css",
 }
 
 
@@ -172,14 +167,7 @@ def _make_sign_in_pages(access: Access) -> APIRouter:
         access.sign_out(request)
         return RedirectResponse("/review/sign-in", 303)
 
-    @router.get("/assets/{name}")
-    def find_asset(name: str) -> Response:
-        if name not in ASSETS:
-            raise HTTPException(404, "no such file")
-        folder = resources.files("dunwu") / "assets"
-        file = folder / name if name == "report.css" else folder / "web" / name
-        return Response(file.read_bytes(), media_type=ASSETS[name])
-
+    router.get("/assets/{name}")(send_asset)
     return router
 
 
