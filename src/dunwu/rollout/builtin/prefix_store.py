@@ -36,7 +36,10 @@ class PrefixStore:
     def find(self, prompt: Int32[np.ndarray, " P"]) -> KnownPrefix | None:
         """Find the longest beginning of a prompt that is known; its last token always has to be read."""
         best, longest = None, SHORTEST - 1
+        start = prompt[:SHORTEST].tobytes()
         for key, (tokens, _, _) in self._kept.items():
+            if not key.startswith(start):  # a glance, where the count costs as much as a token of a small model
+                continue
             common = _count_common(tokens, prompt[:-1])
             if common > longest:
                 best, longest = key, common

@@ -63,7 +63,8 @@ def make_app(answerer: Answerer, keys: Keys | None = None) -> FastAPI:
         body = parse_body(ChatBody, await read_body(request))
         _check_model(service, body.model)
         asked, seed = body.read(*service.model.sampling, name_connection(request))
-        remembers = body.may_be_remembered and "no-store" not in request.headers.get("cache-control", "")
+        no_store = "no-store" in request.headers.get("cache-control", "")
+        remembers = answerer.memory is not None and body.may_be_remembered and not no_store
         key: Key = request.state.key
         order = Order(
             votes=body.vote is not None,
@@ -76,8 +77,10 @@ def make_app(answerer: Answerer, keys: Keys | None = None) -> FastAPI:
         heading = Heading(model=service.model.name, seed=seed)
         if order.votes or order.stored or answerer.reviewer:
             return await answer_whole(request, body, asked, order, heading)
-        asked, more = await asyncio.to_thread(answerer.prepare, asked, order)
-        return await answer_in_pieces(request, body, asked, replace(heading, more=more))
+        if remembers:
+            asked, more = await asyncio.to_thread(answerer.prepare, asked, order)
+            heading = replace(heading, more=more)
+        return await answer_in_pieces(request, body, asked, heading)
 
     async def answer_whole(
         request: Request, body: ChatBody, asked: ChatRequest, order: Order, heading: Heading
