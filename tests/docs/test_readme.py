@@ -32,7 +32,7 @@ def measured() -> set[str]:
     """Return the numbers on the pages that have a command for each."""
     pages = [
         (ROOT / "docs" / name).read_text(encoding="utf-8")
-        for name in ("results.md", "results-real-model.md", "benchmarks.md")
+        for name in ("results.md", "results-real-model.md", "results-serving.md", "benchmarks.md")
     ]
     rows = [line for page in pages for line in page.splitlines() if line.startswith("|")]
     found = {figure for row in rows for figure in FIGURE.findall(row)}
