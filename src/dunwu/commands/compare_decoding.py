@@ -7,10 +7,12 @@ of n samples is right is shown as the ceiling of whoever chooses among them.
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -44,7 +46,7 @@ from dunwu.serve.decoding_curves import (
 from dunwu.serve.guided import SearchLimits, search, to_draft
 from dunwu.serve.guides import Guide, RewardModelGuide, RuleGuide
 from dunwu.serve.records import ChatRequest, Choice, derive_seeds
-from dunwu.serve.service import GenerationService, ServiceLimits
+from dunwu.serve.service import GenerationService, Reply, ServiceLimits
 from dunwu.types import Completion, Message, Problem
 from dunwu.verifiers import RewardGrader
 
@@ -55,7 +57,9 @@ WIDTHS: Final = (2, 4, 8, 16)
 SEARCHES: Final = 16
 """Searches at once."""
 QUEUE: Final = 1 << 20
-"""Answers that may wait: all of a pool."""
+"""Answers that may wait: all that is asked for at once."""
+IN_FLIGHT: Final = 8
+"""Problems whose samples are written at once."""
 MEMORY: Final = 128 << 20
 """Bytes of keys and values: what is kept of earlier steps is looked through for each new one."""
 CEILING: Final = "one of n is right"
@@ -183,9 +187,12 @@ class _Asking:
 
     def sample(self, problems: Sequence[Problem], count: int) -> list[list[GradedSample]]:
         """Sample ``count`` replies to each problem; grade them, and have each guide score them."""
-        replies = [self._service.submit(self._ask(one, count), streams=False) for one in problems]
-        pool = []
-        for problem, reply in zip(problems, replies, strict=True):
+        replies, pool = deque[Reply](), list[list[GradedSample]]()
+        waiting = iter(problems)
+        for problem in problems:  # a few at once: replies that wait to be graded hold memory
+            for one in islice(waiting, IN_FLIGHT - len(replies)):
+                replies.append(self._service.submit(self._ask(one, count), streams=False))
+            reply = replies.popleft()
             reply.join()
             pool.append(self._grade_group(problem, reply.collect()))
         return pool
