@@ -32,6 +32,7 @@ class Bench(StrEnum):
     watch = "watch"
     eval = "eval"
     serve = "serve"
+    prefix = "prefix"
     grammar = "grammar"
     risk = "risk"
 

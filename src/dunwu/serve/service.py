@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from threading import Condition, Event, Thread
 from typing import Final
@@ -107,7 +107,7 @@ class Reply:
             raise self.error
         return [piece for writer in self.writers if (piece := writer.take())]
 
-    def wait(self) -> Iterator[Piece]:
+    def wait(self) -> Generator[Piece]:
         """Yield pieces as they come, until all answers have ended. Who stops listening cancels the rest."""
         try:
             while True:
@@ -174,6 +174,7 @@ class GenerationService:
         self._queue = FairQueue(limits.queue)
         self._changed = Condition()
         self._stopping = self._over = False
+        self._prefixes: PrefixStore | None = None
         self.workers = self._make_workers()
         self._threads = [Thread(target=self._work, args=(one,), name="generation", daemon=True) for one in self.workers]
         for thread in self._threads:
@@ -189,7 +190,8 @@ class GenerationService:
         room = limits.memory // count // (4 * shape.kv_values) if shape else None
         if room is not None:
             self.model.positions = min(self.model.positions, room)
-        store = PREFIX_SHARE * limits.memory / count
+        if isinstance(decoder, KernelDecoder):
+            self._prefixes = PrefixStore(int(PREFIX_SHARE * limits.memory))
         return [
             Worker(
                 Batch(
@@ -198,7 +200,7 @@ class GenerationService:
                     max_sequences=-(-limits.max_sequences // count),
                     room=room,
                     prefill_tokens=PREFILL_TOKENS,
-                    prefixes=PrefixStore(int(store)) if isinstance(decoder, KernelDecoder) else None,
+                    prefixes=self._prefixes,
                 ),
                 threads // count,
             )
@@ -218,8 +220,7 @@ class GenerationService:
     @property
     def reused_tokens(self) -> int:
         """Tokens of prompts that were known from earlier ones."""
-        stores = (worker.batch.prefixes for worker in self.workers)
-        return sum(store.reused for store in stores if store is not None)
+        return self._prefixes.reused if self._prefixes is not None else 0
 
     def submit(self, request: ChatRequest, *, streams: bool = True) -> Reply:
         """Queue a request.

@@ -57,6 +57,20 @@ def test_a_reply_is_the_same_in_any_company(model: ChatModel) -> None:
         crowd.stop(0.0)
 
 
+def test_what_one_thread_has_read_is_known_to_all(model: ChatModel) -> None:
+    service = GenerationService(model, ServiceLimits(max_sequences=8))
+    try:
+        first = service.submit(ask(question_of(0), 1, max_tokens=200))
+        pieces = first.wait()
+        next(pieces)
+        second = service.submit(ask(question_of(0), 2, max_tokens=2))  # goes to whoever has fewer rows
+        second.join()
+        assert service.reused_tokens == second.prompt_tokens - 1
+        pieces.close()
+    finally:
+        service.stop(0.0)
+
+
 def join(pieces: Sequence[Piece]) -> tuple[str, str]:
     return "".join(piece.reasoning for piece in pieces), "".join(piece.content for piece in pieces)
 
@@ -126,7 +140,7 @@ def test_who_leaves_frees_rows_with_the_next_step(service: GenerationService, mo
     gate.open(4)
     iterator = reply.wait()
     next(iterator)
-    iterator.close()  # type: ignore[attr-defined]
+    iterator.close()
     assert reply.is_finished
     gate.open(10_000)
     other = service.submit(ask(question_of(6), 1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
+from threading import Lock
 
 import numpy as np
 from jaxtyping import Float, Int32
@@ -19,7 +20,7 @@ Layers = Sequence[tuple[Float[Tensor, "K P D"], Float[Tensor, "K P D"]]]
 
 
 class PrefixStore:
-    """The prompts last read, within a bound of memory.
+    """The prompts last read, within a bound of memory; batches of several threads may share one.
 
     Args:
         max_bytes: of keys and values; the prompts used longest ago are forgotten first.
@@ -31,10 +32,21 @@ class PrefixStore:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes, self._bytes = max_bytes, 0
         self._kept: OrderedDict[bytes, tuple[Int32[np.ndarray, " P"], KnownPrefix, int]] = OrderedDict()
+        self._lock = Lock()
         self.reused = 0
 
     def find(self, prompt: Int32[np.ndarray, " P"]) -> KnownPrefix | None:
         """Find the longest beginning of a prompt that is known; its last token always has to be read."""
+        with self._lock:
+            best, longest = self._find_longest(prompt)
+            if best is None:
+                return None
+            self._kept.move_to_end(best)
+            self.reused += longest
+            found = self._kept[best][1].layers
+        return KnownPrefix(longest, [(keys[:, :longest], values[:, :longest]) for keys, values in found])
+
+    def _find_longest(self, prompt: Int32[np.ndarray, " P"]) -> tuple[bytes | None, int]:
         best, longest = None, SHORTEST - 1
         start = prompt[:SHORTEST].tobytes()
         for key, (tokens, _, _) in self._kept.items():
@@ -43,26 +55,22 @@ class PrefixStore:
             common = _count_common(tokens, prompt[:-1])
             if common > longest:
                 best, longest = key, common
-        if best is None:
-            return None
-        self._kept.move_to_end(best)
-        self.reused += longest
-        layers = [(keys[:, :longest], values[:, :longest]) for keys, values in self._kept[best][1].layers]
-        return KnownPrefix(longest, layers)
+        return best, longest
 
     def keep(self, prompt: Int32[np.ndarray, " P"], layers: Layers) -> None:
         """Keep a prompt's keys and values, of which the first ``len(prompt)`` positions are its own."""
         key, length = prompt.tobytes(), len(prompt)
-        if length < SHORTEST or key in self._kept:
-            return
         size = sum(2 * keys.shape[0] * length * keys.shape[2] * keys.element_size() for keys, _ in layers)
-        if size > self._max_bytes:
+        if length < SHORTEST or size > self._max_bytes or key in self._kept:
             return
         copies = [(keys[:, :length].clone(), values[:, :length].clone()) for keys, values in layers]
-        self._kept[key] = (prompt, KnownPrefix(length, copies), size)
-        self._bytes += size
-        while self._bytes > self._max_bytes or len(self._kept) > MOST:
-            self._bytes -= self._kept.popitem(last=False)[1][2]
+        with self._lock:
+            if key in self._kept:  # another thread read the same
+                return
+            self._kept[key] = (prompt, KnownPrefix(length, copies), size)
+            self._bytes += size
+            while self._bytes > self._max_bytes or len(self._kept) > MOST:
+                self._bytes -= self._kept.popitem(last=False)[1][2]
 
 
 def _count_common(one: Int32[np.ndarray, " P"], other: Int32[np.ndarray, " Q"]) -> int:
