@@ -33,6 +33,7 @@ class Bench(StrEnum):
     eval = "eval"
     serve = "serve"
     prefix = "prefix"
+    cache = "cache"
     grammar = "grammar"
     risk = "risk"
 
@@ -238,14 +239,16 @@ def bench(
     ] = None,
     data: Annotated[
         list[Path] | None,
-        typer.Option(metavar="FILE", help="verify: golds (JSON Lines, answer), to count wrong verdicts; risk: a run."),
+        typer.Option(
+            metavar="FILE", help="verify: golds (JSON Lines, answer), to count wrong verdicts; risk, cache: a run."
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Measure a part beside its peers, in the same run."""
     from importlib import import_module
 
-    if data and name not in (Bench.verify, Bench.risk):
+    if data and name not in (Bench.verify, Bench.risk, Bench.cache):
         raise UserError(f"bench {name.value} takes no files", field="--data")
     if size is not None and name not in SIZED:
         raise UserError(f"bench {name.value} takes no size; {', '.join(SIZED)} do", field="--size")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
+from dunwu.errors import UserError
 from dunwu.models.places import resolve
 from dunwu.serve.ballot import Vote, read_vote
 from dunwu.serve.chat_model import ChatModel
@@ -17,7 +18,9 @@ from dunwu.serve.path_cache.store import PathCache
 from dunwu.serve.records import ChatRequest, Choice
 from dunwu.types import Message
 
-BY = "equivalent answers"
+BY: Final = "equivalent answers"
+ANSWER_SHARE: Final = 0.5
+"""Of the model's positions that a hint leaves to the answer."""
 
 
 class PathMemory:
@@ -30,22 +33,32 @@ class PathMemory:
     """
 
     def __init__(self, cache: PathCache, model: ChatModel, *, hints: bool) -> None:
-        self.cache, self._hints = cache, hints
-        self._model = hash_model(Path(resolve(model.source)), f"{model.template}\n{model.policy.model.dtype}")
+        self.cache, self._hints, self._model = cache, hints, model
+        self._hash = hash_model(Path(resolve(model.source)), f"{model.template}\n{model.policy.model.dtype}")
 
     def find(self, request: ChatRequest) -> Hit | None:
         """Find what was answered to exactly this conversation under this sampling."""
-        return self.cache.find(self._model, _write_sampling(request), _normalize(request))
+        return self.cache.find(self._hash, _write_sampling(request), _normalize(request))
 
     def hint(self, request: ChatRequest) -> tuple[ChatRequest, ReasoningPath | None]:
-        """Put the path of a question with other numbers behind this one, where there is one and hints are wanted."""
+        """Put the path of a question with other numbers behind this one, where there is one that leaves room."""
         question = _normalize(request)
-        path = self.cache.find_path(self._model, question) if self._hints else None
+        path = self.cache.find_path(self._hash, question) if self._hints else None
         if path is None:
             return request, None
         *earlier, last = request.messages
         hinted = Message(role=last.role, content=f"{last.content}\n\n{write_hint(path, question.numbers)}")
-        return replace(request, messages=(*earlier, hinted)), path
+        longer = replace(request, messages=(*earlier, hinted))
+        return (longer, path) if self._leaves_room(longer) else (request, None)
+
+    def _leaves_room(self, request: ChatRequest) -> bool:
+        """Whether a prompt with a hint leaves the answer the tokens asked for, and half of the model's positions."""
+        try:
+            prompt, _ = self._model.encode(request.messages, request.tools)
+        except UserError:
+            return False
+        kept = max(request.max_tokens or 0, int(ANSWER_SHARE * self._model.positions))
+        return len(prompt) + kept <= self._model.positions
 
     def keep(self, request: ChatRequest, choice: Choice, vote: Vote) -> bool:
         """Keep a chain that a majority of samples voted for; tell whether it was."""
@@ -61,7 +74,7 @@ class PathMemory:
             provenance=provenance,
             tokens=choice.tokens,
         )
-        return self.cache.put(self._model, _write_sampling(request), question, entry)
+        return self.cache.put(self._hash, _write_sampling(request), question, entry)
 
 
 def describe_hit(hit: Hit | None, path: ReasoningPath | None) -> dict[str, Any]:

@@ -140,6 +140,15 @@ def test_other_numbers_get_the_path_and_never_the_answer(
     assert not {"3", "5", "7", "22"} & set(hint.replace(",", " ").split())
 
 
+def test_a_hint_leaves_room_for_the_answer(remembering: httpx.Client, model: ChatModel) -> None:
+    ask(remembering, vote=4)
+    request = ChatRequest(messages=(Message(role="user", content=OTHER_NUMBERS),), seeds=(0,))
+    prompt = len(model.encode(request.messages)[0])
+    for room, found in ((0, "none"), (model.positions // 2, "path")):
+        most = model.positions - prompt - room
+        assert ask(remembering, OTHER_NUMBERS, max_tokens=most)["cache"]["hit"] == found
+
+
 @pytest.fixture
 def reviewed(shared: GenerationService, tmp_path: Path) -> Iterator[tuple[httpx.Client, dict[str, str]]]:
     (tmp_path / "policy.toml").write_text(POLICY)
