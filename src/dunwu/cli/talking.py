@@ -31,6 +31,12 @@ class DtypeName(StrEnum):
     bfloat16 = "bfloat16"
 
 
+GuideName = Annotated[
+    str | None,
+    typer.Option(
+        metavar="GUIDE", help="What may choose between answers: a run or RUN:STAGE of a reward model, or rules."
+    ),
+]
 DtypeOption = Annotated[DtypeName, typer.Option(help="Type of the weights in memory.")]
 Threads = Annotated[int, typer.Option(min=0, max=1024, help="CPU threads; 0: every core.")]
 
@@ -46,6 +52,7 @@ def chat(
     vote: Annotated[int, typer.Option(min=1, max=128, help="Samples of which the majority answers.")] = 1,
     budget: Annotated[int | None, typer.Option(min=0, help="Tokens after which the reasoning is closed.")] = None,
     max_tokens: Annotated[int | None, typer.Option(min=1, help="Of reasoning and answer; else what fits.")] = None,
+    guide: GuideName = None,
     dtype: DtypeOption = DtypeName.float32,
     threads: Threads = 0,
 ) -> None:
@@ -56,12 +63,15 @@ def chat(
     keep_freed_memory()
     with show_activity(f"opening {model}"):
         from dunwu.commands.chat import converse, read_from_terminal
+        from dunwu.commands.guide import open_guide
         from dunwu.commands.serve import open_chat_model
+        from dunwu.serve.answering import Answerer
         from dunwu.serve.service import GenerationService
         from dunwu.serve.terminal.conversation import Settings
 
         opened = open_chat_model(model, template=template, dtype=dtype.value, threads=threads)
-        service = GenerationService(opened)
+        opened_guide = open_guide(guide) if guide is not None else None
+        answerer = Answerer(GenerationService(opened), guide=opened_guide)
     for line in opened.notes:
         typer.echo(line, err=True)
     settings = Settings(
@@ -73,9 +83,9 @@ def chat(
         budget=budget,
     )
     try:
-        converse(service, settings, read_from_terminal if sys.stdin.isatty() else None)
+        converse(answerer, settings, read_from_terminal if sys.stdin.isatty() else None)
     finally:
-        service.stop(0.0)
+        answerer.close()
 
 
 @main.command()
@@ -102,6 +112,7 @@ def serve(
         Path, typer.Option(parser=parse_folder, metavar="PATH", help="Where held answers wait for a person.")
     ] = Path("review"),
     keys: Annotated[Path | None, typer.Option(metavar="FILE", help="Who may ask and review; see dunwu key.")] = None,
+    guide: GuideName = None,
     patience: Annotated[
         int, typer.Option(min=0, max=3600, help="Seconds for requests to end when asked to stop.")
     ] = 30,
@@ -125,6 +136,7 @@ def serve(
         safety_model=safety_model,
         review=review,
         keys=keys,
+        guide=guide,
     )
     serve_model(
         opened,

@@ -5,23 +5,25 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
 from rich.console import Console
 
 from dunwu.errors import Fault, UserError
-from dunwu.serve.service import GenerationService
+from dunwu.serve.answering import Answerer, Order
+from dunwu.serve.ballot import Vote
+from dunwu.serve.records import ChatRequest, Choice
 from dunwu.serve.terminal.conversation import Conversation, Settings
 from dunwu.serve.terminal.screen import Screen
-from dunwu.serve.voting import vote
 
 PROMPT = "> "
 
 
-def converse(service: GenerationService, settings: Settings, read_line: Callable[[], str] | None = None) -> None:
+def converse(answerer: Answerer, settings: Settings, read_line: Callable[[], str] | None = None) -> None:
     """Talk to a model until the user leaves; from a pipe, answer what it holds.
 
     Args:
-        service: what generates.
+        answerer: who answers.
         settings: how questions are asked at first.
         read_line: asks for the next line; None: all of stdin is one question.
 
@@ -29,13 +31,13 @@ def converse(service: GenerationService, settings: Settings, read_line: Callable
         UserError: a pipe holds no question, or one that cannot be asked.
         Fault: the service failed.
     """
-    conversation = Conversation(settings, service.model.takes_turns)
+    conversation = Conversation(settings, answerer.service.model.takes_turns, answerer.guide is not None)
     screen = Screen(Console(highlight=False), Console(stderr=read_line is None, highlight=False))
     if read_line is None:
         question = clean_input(sys.stdin.read()).strip()
         if not question:
             raise UserError("is empty: nothing was asked", file="stdin")
-        _answer(service, conversation, screen, question)
+        _answer(answerer, conversation, screen, question)
         return
     if not conversation.takes_turns:
         screen.say("this model was trained on single questions: each is asked by itself")
@@ -52,31 +54,42 @@ def converse(service: GenerationService, settings: Settings, read_line: Callable
                 if line.startswith("/"):
                     screen.say(conversation.obey(line))
                 elif line:
-                    _answer(service, conversation, screen, line)
+                    _answer(answerer, conversation, screen, line)
             except (UserError, Fault) as error:
                 screen.complain(str(error))
 
 
-def _answer(service: GenerationService, conversation: Conversation, screen: Screen, question: str) -> None:
+def _answer(answerer: Answerer, conversation: Conversation, screen: Screen, question: str) -> None:
     """Ask, show the answer, and keep it."""
     request, seed = conversation.ask(question)
-    votes = None
-    if len(request.seeds) > 1:
-        voted = vote(service, request)
-        choice, votes = voted.chosen, voted.vote.describe()
-        screen.show_vote(voted.vote)
-        screen.show_whole(choice)
-    else:
-        reply = service.submit(request)
+    more = dict[str, Any]()
+    if conversation.order.is_sample:
+        reply = answerer.service.submit(request)
         screen.show_reply(reply.wait(), folds=conversation.settings.folds)
         (choice,) = reply.collect()
+    else:
+        choice, more = _answer_whole(answerer, conversation.order, screen, request)
     if choice.finish == "length":
         part = "answer" if choice.content else "reasoning"
         screen.say(f"the {part} was cut off after {choice.tokens:,} tokens")
     elif choice.closed:
         screen.say("the budget closed the reasoning")
     screen.say(f"seed {seed}, {choice.tokens:,} tokens, {choice.thinking_tokens:,} of them thinking")
-    conversation.keep(question, choice, seed, votes)
+    conversation.keep(question, choice, seed, more)
+
+
+def _answer_whole(
+    answerer: Answerer, order: Order, screen: Screen, request: ChatRequest
+) -> tuple[Choice, dict[str, Any]]:
+    """Show an answer that was chosen of several, and what that took; return it, and the same as fields."""
+    votes = list[Vote]()
+    answer = answerer.answer(request, order, report=votes.append)
+    if votes:
+        screen.show_vote(votes[-1])
+    if "guidance" in answer.more:
+        screen.show_guidance(**answer.more["guidance"], tokens=answer.tokens)
+    screen.show_whole(answer.choice)
+    return answer.choice, answer.more
 
 
 def clean_input(text: str) -> str:

@@ -44,14 +44,12 @@ from dunwu.serve.decoding_curves import (
     make_point,
 )
 from dunwu.serve.guided import SearchLimits, search, to_draft
-from dunwu.serve.guides import Guide, RewardModelGuide, RuleGuide
+from dunwu.serve.guides import RULES, Guide, RewardModelGuide, RuleGuide
 from dunwu.serve.records import ChatRequest, Choice, derive_seeds
 from dunwu.serve.service import GenerationService, Reply, ServiceLimits
 from dunwu.types import Completion, Message, Problem
 from dunwu.verifiers import RewardGrader
 
-RULES: Final = {"logic": 1.0, "format": 1.0}
-"""The guide of rules: arithmetic that is right step by step, and the format."""
 REWARD_MODEL: Final = "reward model"
 WIDTHS: Final = (2, 4, 8, 16)
 SEARCHES: Final = 16
@@ -96,7 +94,7 @@ def compare_decoding(
 
     Args:
         directory: A run with a finished stage of reinforcement learning.
-        guide: A reward model's folder, or a run that made one; None: rules alone guide.
+        guide: A run that made a reward model, or RUN:STAGE; None: rules alone guide.
         problems: Held-out problems, at most.
         samples: Of each problem in the pool that votes and best-of-n choose from.
         seed: The same seed gives the same files.
@@ -117,7 +115,7 @@ def compare_decoding(
     setup = _Setup(run, stage, problems, samples, seed, chosen, progress)
     guides: dict[str, Guide] = {"rules": RuleGuide(RULES, stage.reward)}
     if guide is not None:
-        guides[REWARD_MODEL] = open_reward_guide(guide)
+        guides[REWARD_MODEL] = open_reward_guide(guide, keeps_cost=True)
     base = str(run.stage(stage.from_).model) if stage.from_ in run.stages else stage.from_
     make_directory(out)
     found = []

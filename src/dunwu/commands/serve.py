@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from dunwu.api.model_sources import source_of
+from dunwu.commands.guide import open_guide
 from dunwu.config.schema import ModelSpec, is_server
 from dunwu.errors import UserError
 from dunwu.machine import AskedDtype
@@ -66,6 +67,7 @@ class Surroundings:
         safety_model: The reward model that the policy's topics may ask; None: those hold what they would ask about.
         review: The folder in which held answers wait.
         keys: The keys file; None: anybody on this machine may ask, and nobody may review.
+        guide: What may choose between answers, see ``open_guide``; None: nothing does.
     """
 
     cache: Path | None = None
@@ -75,6 +77,7 @@ class Surroundings:
     safety_model: str | None = None
     review: Path = Path("review")
     keys: Path | None = None
+    guide: str | None = None
 
 
 def serve(
@@ -95,7 +98,7 @@ def serve(
         announce: Is called with the address once it answers there.
         message: Takes lines for the user where nothing is wrong.
         limits: Of rows, queue and memory.
-        surroundings: Cache, policy and keys.
+        surroundings: Cache, policy, keys and guide.
         patience: Seconds that requests may still take when it is asked to stop.
 
     Raises:
@@ -108,6 +111,7 @@ def serve(
     if policy is not None:
         check_reviewers(policy, keys)
     score = open_score(surroundings.safety_model, policy) if surroundings.safety_model else None
+    guide = open_guide(surroundings.guide) if surroundings.guide is not None else None
     cache = PathCache(surroundings.cache, surroundings.cache_bytes) if surroundings.cache else None
     queue = HeldQueue(surroundings.review) if policy else None
     service = GenerationService(model, limits)
@@ -115,7 +119,7 @@ def serve(
     reviewer = Reviewer(policy, queue, service, score) if policy and queue else None
     for line in (*model.notes, *(cache.notices if cache else ())):
         message(line)
-    serve_http(Answerer(service, memory, reviewer), port, announce, keys=keys, patience=patience)
+    serve_http(Answerer(service, memory, reviewer, guide), port, announce, keys=keys, patience=patience)
 
 
 def open_score(text: str, policy: Policy | None) -> Score:

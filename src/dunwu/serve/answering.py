@@ -3,20 +3,22 @@
 question   refused by the policy?          -> the refusal
            answered before?                -> that answer, if the policy still lets it out
            solved with other numbers?      -> that path as a hint
-answer     a single sample, or a vote
+answer     a single sample, a vote, or what a guide makes of several
            the policy: let out, verified, held for a person, refused
            kept, if a majority voted for it
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from threading import Event
 from typing import Any
 
 from dunwu.errors import UserError
 from dunwu.serve.ballot import Vote
+from dunwu.serve.guided import Guided, SearchLimits, best_of, make_weight_of, search
+from dunwu.serve.guides import Guide
 from dunwu.serve.path_cache.records import Hit
 from dunwu.serve.path_memory import PathMemory, describe_hit, to_choice
 from dunwu.serve.records import ChatRequest, Choice
@@ -33,6 +35,9 @@ class Order:
     Attributes:
         votes: whether its seeds are samples that vote; else it has one.
         confidence: see ``Ballot``.
+        weighted: a vote counts as much as the guide scores its sample.
+        best_of: its seeds are samples of which the guide takes the best.
+        search: how the guide leads a search; None: it does not.
         remembers: whether the cache may be read and written.
         stored: what the cache has of it, see ``Answerer.find_stored``.
         client: the name of who asks, under which a held answer waits.
@@ -41,10 +46,24 @@ class Order:
 
     votes: bool = False
     confidence: float | None = None
+    weighted: bool = False
+    best_of: bool = False
+    search: SearchLimits | None = None
     remembers: bool = True
     stored: Hit | None = None
     client: str = "local"
     webhook: str | None = None
+
+    @property
+    def is_sample(self) -> bool:
+        """Whether the answers are single samples: nothing is chosen or counted."""
+        return not (self.votes or self.best_of or self.search)
+
+    @property
+    def guided_field(self) -> str | None:
+        """The field of a request that wants a guide; None: it needs none."""
+        wanted = {"vote_weighted": self.weighted, "best_of": self.best_of, "guided": self.search}
+        return next((field for field, wants in wanted.items() if wants), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +75,7 @@ class Answer:
         finish: ``content_filter`` where the policy kept the model's answer back.
         prompt_tokens: of one sample; 0 where none was asked.
         tokens: written in all.
-        more: fields of the reply beside OpenAI's: ``cache``, ``review``, ``vote``.
+        more: fields of the reply beside OpenAI's: ``cache``, ``review``, ``vote``, ``guidance``.
     """
 
     choice: Choice
@@ -74,6 +93,12 @@ class _Draft:
     prompt_tokens: int = 0
     tokens: int = 0
     vote: Vote | None = None
+    guidance: Mapping[str, Any] | None = None
+
+    def describe(self) -> dict[str, Any]:
+        """Return how it was made, as fields of the reply."""
+        vote = {"vote": self.vote.describe()} if self.vote else {}
+        return vote | ({"guidance": dict(self.guidance)} if self.guidance else {})
 
 
 class Answerer:
@@ -83,12 +108,17 @@ class Answerer:
         service: what generates.
         memory: the cache; None: there is none.
         reviewer: the policy; None: answers go out as they are.
+        guide: chooses between replies, or steps of one; None: nobody does.
     """
 
     def __init__(
-        self, service: GenerationService, memory: PathMemory | None = None, reviewer: Reviewer | None = None
+        self,
+        service: GenerationService,
+        memory: PathMemory | None = None,
+        reviewer: Reviewer | None = None,
+        guide: Guide | None = None,
     ) -> None:
-        self.service, self.memory, self.reviewer = service, memory, reviewer
+        self.service, self.memory, self.reviewer, self.guide = service, memory, reviewer, guide
 
     def answer(
         self,
@@ -110,7 +140,8 @@ class Answerer:
             UserError: the request cannot be answered by this model.
             Fault: the service failed, whoever asked has left, or an answer could not be held.
         """
-        if self.reviewer is not None and len(request.seeds) > 1 and not order.votes:
+        self.check(order)
+        if self.reviewer is not None and len(request.seeds) > 1 and order.is_sample:
             raise UserError("answers are reviewed here one by one: ask for one", field="n")
         refused = self.reviewer.check_question(request) if self.reviewer else None
         if refused is not None:
@@ -125,6 +156,11 @@ class Answerer:
         if self.memory and order.remembers and draft.vote is not None and answer.finish == "stop":
             self.memory.keep(request, draft.choice, draft.vote)
         return answer
+
+    def check(self, order: Order) -> None:
+        """Check that a request is answered as it wants to be. Raises UserError where that takes a guide."""
+        if order.guided_field is not None and self.guide is None:
+            raise UserError("there is no guide here: start with --guide GUIDE", field=order.guided_field)
 
     def close(self) -> None:
         """Stop the service, and close the files of cache and queue."""
@@ -147,8 +183,15 @@ class Answerer:
 
     def _write(self, request: ChatRequest, order: Order, report: Callable[[Vote], None], left: Event | None) -> _Draft:
         if order.votes:
-            voted = vote(self.service, request, confidence=order.confidence, report=report, left=left)
+            weight_of = make_weight_of(self.service, request, self.guide) if order.weighted and self.guide else None
+            voted = vote(
+                self.service, request, confidence=order.confidence, weight_of=weight_of, report=report, left=left
+            )
             return _Draft(choice=voted.chosen, prompt_tokens=voted.prompt_tokens, tokens=voted.tokens, vote=voted.vote)
+        if self.guide is not None and order.search is not None:
+            return _to_draft(search(self.service, request, self.guide, order.search, left), "guided")
+        if self.guide is not None and order.best_of:
+            return _to_draft(best_of(self.service, request, self.guide, left), "best_of")
         reply = self.service.submit(request, streams=False)
         reply.join(left)
         (choice,) = reply.collect()
@@ -172,8 +215,17 @@ class Answerer:
             finish=draft.choice.finish,
             prompt_tokens=draft.prompt_tokens,
             tokens=draft.tokens,
-            more=more | ({"vote": draft.vote.describe()} if draft.vote else {}),
+            more=more | draft.describe(),
         )
+
+
+def _to_draft(found: Guided, method: str) -> _Draft:
+    return _Draft(
+        choice=found.chosen,
+        prompt_tokens=found.prompt_tokens,
+        tokens=found.tokens,
+        guidance=found.describe(method),
+    )
 
 
 def _show_nothing(_: Vote) -> None:

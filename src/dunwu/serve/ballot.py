@@ -6,7 +6,6 @@ there first wins. Sources: Wang et al. 2022, self-consistency; Aggarwal et al. 2
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,6 +33,7 @@ class Vote:
         samples: how many were counted.
         wanted: how many would have been, at most.
         tied: another group has as much weight as the winner's.
+        weighted: votes counted as much as a guide scored them.
     """
 
     winner: int | None
@@ -41,11 +41,13 @@ class Vote:
     samples: int
     wanted: int
     tied: bool
+    weighted: bool = False
 
     def describe(self) -> dict[str, Any]:
         """Return it as JSON has it."""
         groups = [{"answer": one.answer, "votes": one.votes, "weight": round(one.weight, 6)} for one in self.groups]
-        return {"samples": self.samples, "wanted": self.wanted, "tied": self.tied, "groups": groups}
+        counts = {"samples": self.samples, "wanted": self.wanted, "tied": self.tied, "weighted": self.weighted}
+        return {**counts, "groups": groups}
 
 
 class Ballot:
@@ -55,23 +57,22 @@ class Ballot:
         wanted: answers at most.
         confidence: that the leader is the majority of all that could be asked, at which counting stops; None: it stops
             when the leader cannot be caught.
-        weight_of: a weight of 0 or more for each reply's text; None: each counts once.
+        weighted: each vote has a weight of its own, so that the last may overturn any lead; else each counts once.
     """
 
-    def __init__(
-        self, wanted: int, confidence: float | None = None, weight_of: Callable[[str], float] | None = None
-    ) -> None:
-        self.wanted, self._confidence, self._weight_of = wanted, confidence, weight_of
+    def __init__(self, wanted: int, confidence: float | None = None, *, weighted: bool = False) -> None:
+        self.wanted, self._confidence, self._weighted = wanted, confidence, weighted
         self._groups: list[Group] = []
         self._keys: dict[str, Group] = {}
         self._counted = 0
 
-    def count(self, content: str, *, cut: bool) -> Group | None:
+    def count(self, content: str, *, cut: bool, weight: float = 1.0) -> Group | None:
         """Count the next reply.
 
         Args:
             content: without its reasoning.
             cut: the limit of its length ended it: it does not vote.
+            weight: of its vote, 0 or more.
 
         Returns:
             The group that it voted for.
@@ -82,7 +83,7 @@ class Ballot:
             return None
         group = self._find_group(answer, number)
         group.votes += 1
-        group.weight += 1.0 if self._weight_of is None else self._weight_of(content)
+        group.weight += weight
         return group
 
     def _find_group(self, answer: str, number: int) -> Group:
@@ -101,7 +102,7 @@ class Ballot:
         if self._counted >= self.wanted:
             return True
         leader, second = self._find_leaders()
-        if self._weight_of is None and leader - second > self.wanted - self._counted:
+        if not self._weighted and leader - second > self.wanted - self._counted:
             return True
         return self._confidence is not None and self._counted > 0 and self._estimate_majority() >= self._confidence
 
@@ -126,6 +127,7 @@ class Ballot:
             samples=self._counted,
             wanted=self.wanted,
             tied=len(groups) > 1 and groups[0].weight == groups[1].weight,
+            weighted=self._weighted,
         )
 
 

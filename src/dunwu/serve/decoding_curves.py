@@ -16,6 +16,7 @@ from dunwu.evaluation.best_of import average_best
 from dunwu.evaluation.estimators import bootstrap_mean, estimate_pass_at_k
 from dunwu.evaluation.votes import average_vote
 from dunwu.serve.ballot import Ballot
+from dunwu.serve.guides import to_weight
 from dunwu.types import Estimate
 
 CONFIDENCES: Final = (0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
@@ -194,7 +195,7 @@ def _wins(samples: Sequence[GradedSample], votes: Sequence[str | None], guide: s
     weights: dict[str, float] = {}
     for sample, vote in zip(samples, votes, strict=True):
         if vote is not None:
-            weights[vote] = weights.get(vote, 0.0) + sample.scores[guide]
+            weights[vote] = weights.get(vote, 0.0) + to_weight(sample.scores[guide])
     return bool(weights) and samples[votes.index(max(weights, key=weights.__getitem__))].right
 
 

@@ -1,7 +1,8 @@
 """Reward-guided decoding over the service: best of n whole replies, and a beam search over their steps.
 
-best_of   n replies -> the guide takes one
-search    a step after another: the policy's own where it is sure, else candidates of which the guide takes the best
+best_of         n replies -> the guide takes one
+search          a step after another: the policy's own where it is sure, else candidates; the guide takes the best
+make_weight_of  a reply -> how much its vote counts
 
 A step is a clause: it ends with a sentence, a comma or a line outside numbers, or with the reasoning.
 """
@@ -10,17 +11,18 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from threading import Event
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
+from dunwu.errors import Fault
 from dunwu.rollout.seeds import derive_seed
 from dunwu.serve.chat_model import ChatModel
-from dunwu.serve.guides import Draft, Guide
-from dunwu.serve.records import ChatRequest, Choice, Finish, derive_seeds
+from dunwu.serve.guides import Draft, Guide, to_weight
+from dunwu.serve.records import Busy, ChatRequest, Choice, Finish, derive_seeds
 from dunwu.serve.service import GenerationService, Reply
 
 STEP_END: Final = re.compile(r"(?<!\d)[.,!?;:]|[.,!?;:](?=[^\d])|[\n。！？；，：]|</think>")
@@ -64,16 +66,20 @@ class Guided:
     guidance_share: float
     choices: int
 
+    def describe(self, method: str) -> dict[str, Any]:
+        """Return what it took as JSON has it; the method is what the request called it."""
+        share = round(self.guidance_share, 6)
+        return {"method": method, "score": round(self.score, 6), "share": share, "choices": self.choices}
 
-def best_of(
-    service: GenerationService, request: ChatRequest, n: int, guide: Guide, left: Event | None = None
-) -> Guided:
-    """Write ``n`` replies and return the one that the guide scores highest; of equals the first.
+
+def best_of(service: GenerationService, request: ChatRequest, guide: Guide, left: Event | None = None) -> Guided:
+    """Write as many replies as the request has seeds, and return the one that the guide scores highest.
+
+    Of equals the first is taken.
 
     Args:
         service: what generates.
-        request: its first seed makes those of the replies.
-        n: replies.
+        request: with a seed for each reply.
         guide: what chooses.
         left: set when nobody waits any more.
 
@@ -81,7 +87,7 @@ def best_of(
         UserError: see ``GenerationService.submit``.
         Fault: the service failed, or whoever asked has left.
     """
-    reply = service.submit(replace(request, seeds=derive_seeds(request.seeds[0], n)), streams=False)
+    reply = service.submit(request, streams=False)
     reply.join(left)
     choices = reply.collect()
     _, opening = service.model.encode(request.messages, request.tools)
@@ -188,9 +194,15 @@ class _Search:
 
     def _write(self, beams: Sequence[_Beam], seeds: Sequence[tuple[int, ...]], temperature: float) -> list[list[_Beam]]:
         """Write a step behind each beam, once for each of its seeds."""
-        replies = [self._ask(beam, own, temperature) for beam, own in zip(beams, seeds, strict=True)]
-        for reply in replies:
-            reply.join(self._left)
+        replies = list[Reply]()
+        try:
+            for beam, own in zip(beams, seeds, strict=True):
+                replies.append(self._ask(beam, own, temperature))
+            for reply in replies:
+                reply.join(self._left)
+        finally:
+            for reply in replies:
+                reply.cancel()
         return [
             [self._grow(beam, choice) for choice in reply.collect()] for beam, reply in zip(beams, replies, strict=True)
         ]
@@ -205,7 +217,21 @@ class _Search:
             begun=begun,
             until=ends_step,
         )
-        return self._service.submit(request, streams=False)
+        while True:
+            try:
+                return self._service.submit(request, streams=False)
+            except Busy:
+                if self._round == 0:
+                    raise
+            self._wait_for_room(len(seeds))
+
+    def _wait_for_room(self, count: int) -> None:
+        """Wait until so many answers may wait: what a search has written is worth more than its turn."""
+        service = self._service
+        gone = self._left or Event()
+        service.wait_until(lambda: service.waiting + count <= service.limits.queue or gone.is_set())
+        if gone.is_set():
+            raise Fault("whoever asked has left")
 
     def _grow(self, beam: _Beam, step: Choice) -> _Beam:
         self._tokens += len(step.token_ids)
@@ -227,6 +253,23 @@ class _Search:
         model = self._service.model
         drafts = [to_draft(model, self._opening, beam.choice, beam.finish) for beam in beams]
         return self._guide.score(self._request.messages, drafts)
+
+
+def make_weight_of(service: GenerationService, request: ChatRequest, guide: Guide) -> Callable[[Choice], float]:
+    """Return what says how much a reply's vote counts: as much as the guide scores all of it.
+
+    Args:
+        service: whose replies vote.
+        request: what was asked.
+        guide: what scores.
+    """
+    _, opening = service.model.encode(request.messages, request.tools)
+
+    def weight_of(choice: Choice) -> float:
+        (score,) = guide.score(request.messages, [to_draft(service.model, opening, choice, choice.finish)])
+        return to_weight(score)
+
+    return weight_of
 
 
 def ends_step(text: str) -> bool:

@@ -6,6 +6,7 @@ can ask the task's own verifier has no choice to make.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from threading import Lock
@@ -14,7 +15,7 @@ from typing import Final, Protocol
 import numpy as np
 
 from dunwu.config.schema import RewardSpec
-from dunwu.errors import UserError, did_you_mean
+from dunwu.errors import Fault, UserError, did_you_mean
 from dunwu.pipeline.judges.reward_model import ReadingCost, RewardModel
 from dunwu.serve.records import Finish
 from dunwu.tasks.datasets.rows import detect_language
@@ -27,6 +28,8 @@ PARTS: Final = tuple(name for name in COMPONENTS if name != "accuracy")
 UNKNOWN: Final = Verdict(True, "nobody knows")
 """``logic`` and ``steps`` pay right answers only: here for what is written, as if it was right."""
 REWARDS: Final = RewardSpec()
+RULES: Final = {"logic": 1.0, "format": 1.0}
+"""The guide of rules: arithmetic that is right step by step, and the format."""
 NO_TOKENS: Final = np.empty(0, np.int32)
 
 
@@ -112,17 +115,28 @@ class RewardModelGuide:
 
     Args:
         model: what scores.
+        keeps_cost: ``take_cost`` will be asked; a server's guide would keep what it read for as long as it runs.
     """
 
-    def __init__(self, model: RewardModel) -> None:
-        self._model, self._lock = model, Lock()
+    def __init__(self, model: RewardModel, *, keeps_cost: bool) -> None:
+        self._model, self._keeps_cost, self._lock = model, keeps_cost, Lock()
 
     def score(self, messages: Sequence[Message], drafts: Sequence[Draft]) -> list[float]:
-        """See ``Guide``."""
+        """See ``Guide``. Raises Fault where the model gives what is no number, by which nobody can choose."""
         with self._lock:
-            return self._model.score("the conversation", messages, [draft.text for draft in drafts])
+            scores = self._model.score("the conversation", messages, [draft.text for draft in drafts])
+            if not self._keeps_cost:
+                self._model.take_cost()
+        if not all(map(math.isfinite, scores)):
+            raise Fault("the reward model that guides gave a score that is no number")
+        return scores
 
     def take_cost(self) -> ReadingCost:
         """Return what was read since this was last asked."""
         with self._lock:
             return self._model.take_cost()
+
+
+def to_weight(score: float) -> float:
+    """Return how much the vote of a reply counts that a guide scored so: its score, and nothing below 0."""
+    return max(0.0, score)

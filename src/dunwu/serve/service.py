@@ -128,10 +128,12 @@ class Reply:
         Raises:
             Fault: whoever waited has left.
         """
-        self._service.wait_until(lambda: self.is_finished or (left is not None and left.is_set()))
-        if not self.is_finished:
+        try:
+            self._service.wait_until(lambda: self.is_finished or (left is not None and left.is_set()))
+            if not self.is_finished:
+                raise Fault("whoever asked has left")
+        finally:
             self.cancel()
-            raise Fault("whoever asked has left")
 
     def count_tokens(self) -> int:
         """Count the tokens that have been written so far."""

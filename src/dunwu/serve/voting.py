@@ -44,7 +44,7 @@ def vote(
     request: ChatRequest,
     *,
     confidence: float | None = None,
-    weight_of: Callable[[str], float] | None = None,
+    weight_of: Callable[[Choice], float] | None = None,
     report: Callable[[Vote], None] = lambda _: None,
     left: Event | None = None,
 ) -> Voted:
@@ -54,7 +54,7 @@ def vote(
         service: what generates.
         request: with a seed for each sample.
         confidence: see ``Ballot``.
-        weight_of: see ``Ballot``.
+        weight_of: the weight of each sample's vote; None: each counts once.
         report: is called with the vote so far after each sample.
         left: set when nobody waits any more.
 
@@ -62,7 +62,7 @@ def vote(
         UserError: see ``GenerationService.submit``.
         Fault: the service failed, or whoever asked has left.
     """
-    ballot = Ballot(len(request.seeds), confidence, weight_of)
+    ballot = Ballot(len(request.seeds), confidence, weighted=weight_of is not None)
     waiting = [replace(request, seeds=(seed,)) for seed in request.seeds]
     asked: list[Reply] = []
     choices: list[Choice] = []
@@ -73,7 +73,8 @@ def vote(
             asked[len(choices)].join(left)
             (choice,) = asked[len(choices)].collect()
             choices.append(choice)
-            ballot.count(choice.content, cut=choice.finish == "length")
+            weight = weight_of(choice) if weight_of is not None else 1.0
+            ballot.count(choice.content, cut=choice.finish == "length", weight=weight)
             report(ballot.close())
     finally:
         for reply in asked[len(choices) :]:

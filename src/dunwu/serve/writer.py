@@ -79,8 +79,12 @@ class Writer:
             self._forced.extend(model.opening)
 
     def _begin(self) -> None:
-        """Follow what the answer begins with, which is no news to whoever asked."""
+        """Follow what the answer begins with, which is no news to whoever asked.
+
+        It may have ended amid the tokens with which a budget closes the reasoning: the rest of them has to follow.
+        """
         for token_id in self._request.begun:
+            self.restrict()
             self.follow(token_id, None)
         self._pieces.clear()
         self._fresh, self._cut = "", False

@@ -55,7 +55,7 @@ def make_app(answerer: Answerer, keys: Keys | None = None) -> FastAPI:
     app.add_middleware(Guard, keys=keys)
     if answerer.reviewer is not None:
         app.include_router(make_review_router(answerer.reviewer.queue, keys))
-    add_page(app, service.model, wants_key=keys is not None)
+    add_page(app, service.model, wants_key=keys is not None, has_guide=answerer.guide is not None)
     _add_facts(app, service)
 
     @app.post("/v1/chat/completions")
@@ -69,13 +69,17 @@ def make_app(answerer: Answerer, keys: Keys | None = None) -> FastAPI:
         order = Order(
             votes=body.vote is not None,
             confidence=body.vote_confidence,
+            weighted=body.vote_weighted,
+            best_of=body.best_of is not None,
+            search=body.guided.read() if body.guided else None,
             remembers=remembers,
             stored=await asyncio.to_thread(answerer.find_stored, asked) if remembers else None,
             client=key.name,
             webhook=key.webhook,
         )
+        answerer.check(order)
         heading = Heading(model=service.model.name, seed=seed)
-        if order.votes or order.stored or answerer.reviewer:
+        if not order.is_sample or order.stored or answerer.reviewer:
             return await answer_whole(request, body, asked, order, heading)
         if remembers:
             asked, more = await asyncio.to_thread(answerer.prepare, asked, order)

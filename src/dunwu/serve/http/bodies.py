@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from dunwu.serve.guided import SearchLimits
 from dunwu.serve.http.errors import explain_body
 from dunwu.serve.records import ChatRequest, Format, derive_seeds
 from dunwu.types import Message, Role
@@ -15,6 +16,7 @@ from dunwu.types import Message, Role
 MOST_CHOICES = 128
 MOST_STOPS, LONGEST_STOP = 16, 256
 MOST_MESSAGES = 1024
+MOST_WIDTH, MOST_BEAMS, LONGEST_STEP = 64, 16, 1024
 Text = Annotated[str, Field(min_length=1)]
 Parsed = TypeVar("Parsed", bound="Body")
 
@@ -110,10 +112,24 @@ class StreamOptions(Body):
     include_obfuscation: bool = False
 
 
+class GuidedBody(Body):
+    """Of ``guided``: see ``SearchLimits``."""
+
+    width: Annotated[int, Field(ge=1, le=MOST_WIDTH)] = 4
+    beams: Annotated[int, Field(ge=1, le=MOST_BEAMS)] = 1
+    sure: Annotated[float, Field(gt=0.0, le=1.0)] = 0.9
+    step_tokens: Annotated[int, Field(ge=1, le=LONGEST_STEP)] = 32
+
+    def read(self) -> SearchLimits:
+        """Return them as the search takes them."""
+        return SearchLimits(**dict(self))
+
+
 class ChatBody(Body):
     """A body of ``/v1/chat/completions``.
 
-    Of our own are ``max_thinking_tokens``, ``vote`` (samples of which the majority answers) and ``vote_confidence``.
+    Of our own are ``max_thinking_tokens``, ``vote`` (samples of which the majority answers) and ``vote_confidence``;
+    and where there is a guide ``vote_weighted``, ``best_of`` and ``guided``.
     """
 
     messages: Annotated[list[MessageBody], Field(min_length=1, max_length=MOST_MESSAGES)]
@@ -134,6 +150,9 @@ class ChatBody(Body):
     tool_choice: Literal["none", "auto"] | None = None
     vote: Annotated[int, Field(ge=2, le=MOST_CHOICES)] | None = None
     vote_confidence: Annotated[float, Field(ge=0.5, lt=1.0)] | None = None
+    vote_weighted: bool = False
+    best_of: Annotated[int, Field(ge=2, le=MOST_CHOICES)] | None = None
+    guided: GuidedBody | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     user: str | None = None
@@ -152,13 +171,35 @@ class ChatBody(Body):
             raise ValueError(f"at most {MOST_STOPS} texts of 1 to {LONGEST_STOP} characters")
         return stop
 
+    @field_validator("guided", mode="before")
+    @classmethod
+    def take_switch(cls, guided: Any) -> Any:
+        """Let true stand for all defaults, and false for nothing."""
+        return ({} if guided else None) if isinstance(guided, bool) else guided
+
+    @model_validator(mode="after")
+    def check_guided(self) -> ChatBody:
+        """Check what is asked for together with a guide."""
+        ways = [name for name in ("vote", "best_of", "guided") if getattr(self, name) is not None]
+        if len(ways) > 1:
+            raise ValueError(f"{ways[0]} and {ways[1]} are two ways to one answer")
+        if ways and self.n > 1:
+            raise ValueError(f"{ways[0]} makes one answer of many, and n asks for more")
+        if self.vote_weighted and self.vote is None:
+            raise ValueError("vote_weighted takes vote")
+        if self.vote_weighted and self.vote_confidence is not None:
+            raise ValueError("vote_confidence counts votes, and vote_weighted counts weights")
+        if self.guided and self.logprobs:
+            raise ValueError("guided writes what no sampling has drawn: it has no logprobs")
+        if self.guided and (self.response_format or self.structured_outputs):
+            raise ValueError("guided writes step by step, and a form is of whole answers: ask for best_of or vote")
+        return self
+
     @model_validator(mode="after")
     def check_together(self) -> ChatBody:
         """Check what fields ask for together."""
         if self.top_logprobs is not None and not self.logprobs:
             raise ValueError("top_logprobs takes logprobs: true")
-        if self.vote is not None and self.n > 1:
-            raise ValueError("vote makes one answer of many, and n asks for more")
         if self.vote_confidence is not None and self.vote is None:
             raise ValueError("vote_confidence takes vote")
         if self.response_format and self.structured_outputs:
@@ -190,7 +231,7 @@ class ChatBody(Body):
         wanted = self.response_format or self.structured_outputs
         request = ChatRequest(
             messages=tuple(message.read() for message in self.messages),
-            seeds=derive_seeds(seed, self.vote or self.n),
+            seeds=derive_seeds(seed, self.vote or self.best_of or self.n),
             temperature=temperature if self.temperature is None else self.temperature,
             top_p=top_p if self.top_p is None else self.top_p,
             max_tokens=self.max_completion_tokens or self.max_tokens,

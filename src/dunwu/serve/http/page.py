@@ -49,6 +49,7 @@ class ChatPage:
         temperature: that it is asked with where the reader names none.
         top_p: likewise.
         wants_key: whether requests give one.
+        has_guide: whether a guide can choose its answers.
         examples: questions to begin with.
         votes: how many samples can be voted over.
         keys: the keys, and what each does.
@@ -60,6 +61,7 @@ class ChatPage:
     temperature: float
     top_p: float
     wants_key: bool
+    has_guide: bool
     examples: Sequence[str]
     votes: Sequence[int] = VOTES
     keys: Sequence[tuple[str, str]] = KEYS
@@ -71,13 +73,14 @@ class HighlightBody(Body):
     text: Annotated[str, Field(max_length=LONGEST_SHOWN)]
 
 
-def add_page(app: FastAPI, model: ChatModel, *, wants_key: bool) -> None:
+def add_page(app: FastAPI, model: ChatModel, *, wants_key: bool, has_guide: bool) -> None:
     """Add the page, its assets, and ``/page/highlights``.
 
     Args:
         app: the application.
         model: that it serves.
         wants_key: whether requests give one.
+        has_guide: see ``ChatPage``.
     """
     temperature, top_p = model.sampling
     record = ChatPage(
@@ -87,6 +90,7 @@ def add_page(app: FastAPI, model: ChatModel, *, wants_key: bool) -> None:
         temperature=temperature,
         top_p=top_p,
         wants_key=wants_key,
+        has_guide=has_guide,
         examples=EXAMPLES.get(model.template, ()),
     )
 

@@ -4,28 +4,36 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from dunwu.errors import UserError, did_you_mean
 from dunwu.runs.atomic import atomic_write
+from dunwu.serve.answering import Order
+from dunwu.serve.guided import SearchLimits
 from dunwu.serve.records import ChatRequest, Choice, derive_seeds
 from dunwu.types import Message
 
 MOST_VOTES = 128
+MOST_WIDTH = 64
+SINGLE = "each answer is a single sample"
+NO_GUIDE = "there is no guide: start with dunwu chat MODEL --guide GUIDE"
 HELP = """\
-/vote N        ask N times and answer with the majority; /vote off
-/budget N      close the reasoning after N tokens; /budget off
-/seed N        the same question has the same answer; /seed random
-/temperature T between 0 and 2
-/think         show the last chain of thought
-/fold on|off   fold the chain when the answer begins, or print all of it
-/new           forget the conversation
-/system TEXT   a system message, before the conversation
-/save FILE     write the conversation as JSON
-/quit          leave; so does Ctrl-D. Ctrl-C stops an answer"""
+/vote N           ask N times and answer with the majority; /vote off
+/vote N weighted  votes count as much as the guide scores them
+/best N           ask N times and answer with what the guide scores highest; /best off
+/guided WIDTH     the guide chooses each step of which the model is not sure; /guided off
+/budget N         close the reasoning after N tokens; /budget off
+/seed N           the same question has the same answer; /seed random
+/temperature T    between 0 and 2
+/think            show the last chain of thought
+/fold on|off      fold the chain when the answer begins, or print all of it
+/new              forget the conversation
+/system TEXT      a system message, before the conversation
+/save FILE        write the conversation as JSON
+/quit             leave; so does Ctrl-D. Ctrl-C stops an answer"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +44,9 @@ class Settings:
         temperature: see ``ChatRequest``; so are ``top_p`` and ``max_tokens``.
         seed: of every answer; None: another each time.
         vote: samples that vote; 1: none.
+        weighted: votes count as much as the guide scores them.
+        best: samples of which the guide takes the best; 1: none.
+        guided: candidates of which the guide chooses each step; None: it does not.
         budget: tokens of reasoning; None: no bound.
         folds: the chain is folded when the answer begins.
         system: the system message, or "".
@@ -46,6 +57,9 @@ class Settings:
     max_tokens: int | None = None
     seed: int | None = None
     vote: int = 1
+    weighted: bool = False
+    best: int = 1
+    guided: int | None = None
     budget: int | None = None
     folds: bool = True
     system: str = ""
@@ -60,6 +74,7 @@ class Turn:
     answer: str
     seed: int
     votes: dict[str, Any] | None = None
+    guidance: dict[str, Any] | None = None
 
 
 @dataclass(slots=True)
@@ -69,14 +84,27 @@ class Conversation:
     Attributes:
         settings: how questions are asked.
         takes_turns: the model can be shown earlier turns.
+        has_guide: something can choose between answers.
         turns: those that have been.
         over: the user has left.
     """
 
     settings: Settings
     takes_turns: bool
+    has_guide: bool = False
     turns: list[Turn] = field(default_factory=list)
     over: bool = False
+
+    @property
+    def order(self) -> Order:
+        """How questions are answered."""
+        settings = self.settings
+        return Order(
+            votes=settings.vote > 1,
+            weighted=settings.weighted,
+            best_of=settings.best > 1,
+            search=SearchLimits(width=settings.guided) if settings.guided else None,
+        )
 
     def ask(self, question: str) -> tuple[ChatRequest, int]:
         """Return the request that a question makes, and its seed."""
@@ -89,7 +117,7 @@ class Conversation:
         messages.append(Message(role="user", content=question))
         request = ChatRequest(
             messages=tuple(messages),
-            seeds=derive_seeds(seed, settings.vote),
+            seeds=derive_seeds(seed, max(settings.vote, settings.best)),
             temperature=settings.temperature,
             top_p=settings.top_p,
             max_tokens=settings.max_tokens,
@@ -97,9 +125,16 @@ class Conversation:
         )
         return request, seed
 
-    def keep(self, question: str, choice: Choice, seed: int, votes: dict[str, Any] | None = None) -> None:
-        """Keep an answer as a turn."""
-        turn = Turn(question=question, reasoning=choice.reasoning, answer=choice.content, seed=seed, votes=votes)
+    def keep(self, question: str, choice: Choice, seed: int, more: Mapping[str, Any]) -> None:
+        """Keep an answer as a turn; ``more`` are the fields of ``Answer``."""
+        turn = Turn(
+            question=question,
+            reasoning=choice.reasoning,
+            answer=choice.content,
+            seed=seed,
+            votes=more.get("vote"),
+            guidance=more.get("guidance"),
+        )
         self.turns.append(turn)
 
     def obey(self, line: str) -> str:
@@ -111,6 +146,8 @@ class Conversation:
         name, _, value = line.removeprefix("/").partition(" ")
         commands: dict[str, Callable[[str], str]] = {
             "vote": self._set_vote,
+            "best": self._set_best,
+            "guided": self._set_guided,
             "budget": self._set_budget,
             "seed": self._set_seed,
             "temperature": self._set_temperature,
@@ -127,9 +164,32 @@ class Conversation:
         return commands[name](value.strip())
 
     def _set_vote(self, value: str) -> str:
-        count = 1 if value == "off" else _read_number(value, "/vote", 1, MOST_VOTES)
-        self.settings = replace(self.settings, vote=count)
-        return f"{count} samples vote" if count > 1 else "each answer is a single sample"
+        number, _, more = value.partition(" ")
+        if more not in ("", "weighted"):
+            raise UserError(f"{more!r:.40} is no kind of vote: write /vote {number:.20} weighted", field="/vote")
+        count = 1 if value == "off" else _read_number(number, "/vote", 1, MOST_VOTES)
+        self._choose(vote=count, weighted=count > 1 and bool(more))
+        if count == 1:
+            return SINGLE
+        return f"{count} samples vote" + (", each with as much weight as the guide scores it" if more else "")
+
+    def _set_best(self, value: str) -> str:
+        count = 1 if value == "off" else _read_number(value, "/best", 1, MOST_VOTES)
+        self._choose(best=count)
+        return f"the best of {count} samples by the guide's score" if count > 1 else SINGLE
+
+    def _set_guided(self, value: str) -> str:
+        standard = str(SearchLimits().width)
+        width = None if value == "off" else _read_number(value or standard, "/guided", 1, MOST_WIDTH)
+        self._choose(guided=width)
+        return SINGLE if width is None else f"the guide chooses steps out of {width}"
+
+    def _choose(self, **way: Any) -> None:
+        """Have questions answered in one way, and no longer in another."""
+        settings = replace(self.settings, **{"vote": 1, "weighted": False, "best": 1, "guided": None} | way)
+        if (settings.weighted or settings.best > 1 or settings.guided) and not self.has_guide:
+            raise UserError(NO_GUIDE)
+        self.settings = settings
 
     def _set_budget(self, value: str) -> str:
         budget = None if value == "off" else _read_number(value, "/budget", 0, 1 << 20)

@@ -7,12 +7,12 @@ import time
 from collections.abc import Iterable
 from typing import Final
 
-from rich.console import Console, Group
+from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from dunwu.errors import CONTROL
-from dunwu.serve.ballot import Vote
+from dunwu.errors import CONTROL, counted
+from dunwu.serve.ballot import Group, Vote
 from dunwu.serve.records import Choice, Piece
 
 TAIL: Final = 8
@@ -62,7 +62,7 @@ class Screen:
                     self._write(self._notes, piece.reasoning, "dim")
                 if piece.content:
                     if not begun:
-                        tail.update(Group())
+                        tail.update(Text())
                         tail.stop()
                         self._end_chain("".join(chain), time.monotonic() - start, folds)
                         begun = True
@@ -79,9 +79,14 @@ class Screen:
     def show_vote(self, vote: Vote) -> None:
         """Say how a vote ended."""
         asked = f"{vote.samples} of {vote.wanted}" if vote.samples < vote.wanted else f"{vote.samples}"
-        groups = ", ".join(f"{clean(group.answer):.40}: {group.votes}" for group in vote.groups[:5])
+        groups = ", ".join(f"{clean(one.answer):.40}: {_write_votes(one, vote.weighted)}" for one in vote.groups[:5])
         tied = "; tied, the first counts" if vote.tied else ""
         self.say(f"{asked} samples voted: {groups or 'none has an answer'}{tied}")
+
+    def show_guidance(self, *, method: str, score: float, share: float, choices: int, tokens: int) -> None:
+        """Say what the guide did: see ``Guided.describe``; ``tokens`` are those written in all."""
+        did = "took the best" if method == "best_of" else f"chose {counted(choices, 'time')}"
+        self.say(f"the guide {did}: score {score:.3g}, {share:.0%} of {counted(tokens, 'token')} dropped")
 
     def _end_chain(self, chain: str, seconds: float, folds: bool) -> None:
         if chain and folds:
@@ -97,6 +102,10 @@ class Screen:
 def clean(text: str) -> str:
     """Return a text that a terminal shows and does not obey."""
     return CONTROLS.sub("", text)
+
+
+def _write_votes(group: Group, weighted: bool) -> str:
+    return f"{group.votes}, weight {group.weight:.3g}" if weighted else str(group.votes)
 
 
 def _dim_tail(chain: str, width: int) -> Text:
