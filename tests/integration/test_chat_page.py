@@ -46,7 +46,18 @@ playwright = pytest.importorskip("playwright.sync_api", reason="the extra 'dev' 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
     """Where the nano base is served; one answer is written at a time, so that a vote can be stopped."""
-    command = [sys.executable, "-m", "dunwu", "serve", "nano-base", "--port", "0", "--max-sequences", "1"]
+    yield from run_server("--max-sequences", "1")
+
+
+@pytest.fixture(scope="module")
+def guided_address() -> Iterator[str]:
+    """Where it is served with a guide."""
+    yield from run_server("--guide", "rules")
+
+
+def run_server(*options: str) -> Iterator[str]:
+    """Run ``dunwu serve nano-base`` on a port of its own; yields its address."""
+    command = [sys.executable, "-m", "dunwu", "serve", "nano-base", "--port", "0", *options]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert server.stdout is not None
     yield server.stdout.readline().split()[2].removesuffix("/v1;")
@@ -58,6 +69,17 @@ def address() -> Iterator[str]:
 @pytest.fixture
 def page(browser: Any, address: str) -> Iterator[Any]:
     """The page, just opened; a dialog, an uncaught error or a broken policy fails the test."""
+    yield from open_page(browser, address)
+
+
+@pytest.fixture
+def guided_page(browser: Any, guided_address: str) -> Iterator[Any]:
+    """The page of the server with a guide."""
+    yield from open_page(browser, guided_address)
+
+
+def open_page(browser: Any, address: str) -> Iterator[Any]:
+    """Open a page; see ``page``."""
     opened = browser.new_page()
     opened.set_default_timeout(PATIENCE)
     errors: list[str] = []
@@ -112,7 +134,7 @@ def ask(page: Any, text: str) -> Any:
 def set_field(page: Any, name: str, value: str) -> None:
     page.evaluate("document.getElementById('settings').open = true")
     field = page.locator(f"#settings [name={name}]")
-    field.select_option(value) if name == "vote" else field.fill(value)
+    field.select_option(value) if name in ("vote", "way") else field.fill(value)
 
 
 def count_running(address: str) -> int:
@@ -165,6 +187,49 @@ def test_a_vote_shows_what_it_came_to(page: Any) -> None:
     assert turn.locator(".vote > .groups li").all_inner_texts() == ["(11*3)/11\n3 votes"]
     assert turn.locator(".reply").inner_text() == "(11*3)/11"
     assert turn.locator(".others").is_hidden()
+
+
+def test_where_there_is_a_guide_the_reader_chooses_how_to_answer(guided_page: Any) -> None:
+    page = guided_page
+    set_field(page, "temperature", "1")
+    set_field(page, "seed", "3")
+    took = r"score [\d.]+, \d+ % of the tokens dropped"
+    for way, changed, said in (
+        ('{"best_of": 4}', "best of 4", rf"The guide took the best answer: {took}"),
+        ('{"guided": {"width": 4}}', "steps out of 4", rf"The guide chose \d+ times?: {took}"),
+    ):
+        set_field(page, "way", way)
+        assert page.inner_text("#changed") == f": temperature 1, {changed}, seed 3"
+        turn = ask(page, PUZZLE)
+        assert re.fullmatch(said, turn.locator(".sources").inner_text())
+        assert turn.locator(".reply").inner_text()
+        assert turn.locator(".vote").is_hidden()
+    set_field(page, "way", '{"vote": 4, "vote_weighted": true}')
+    turn = ask(page, PUZZLE)
+    assert "% of the weight that the guide gave." in turn.locator(".count").inner_text()
+    page.reload()
+    assert page.inner_text("#changed") == ": temperature 1, weighted vote of 4, seed 3"
+    assert page.locator(".sources").first.inner_text().startswith("The guide took the best answer")
+    asked = answer_with(page, write({"content": "51"}))
+    page.locator(".again").first.click()
+    playwright.expect(page.locator(".foot")).to_have_count(4)
+    assert json.loads(asked[0].post_data)["best_of"] == 4
+    page.evaluate("document.getElementById('settings').open = true")
+    page.focus("#settings [name=way]")
+    page.keyboard.press("Home")
+    assert page.inner_text("#changed") == ": temperature 1, seed 3", "the keyboard chooses, too"
+
+
+def test_a_vote_by_weight_in_words(page: Any) -> None:
+    groups = [{"answer": "51", "votes": 1, "weight": 0.9}, {"answer": "50", "votes": 3, "weight": 0.3}]
+    vote = {"samples": 4, "wanted": 4, "tied": False, "weighted": True, "groups": groups}
+    answer_with(page, write({"content": "51"}, vote=vote))
+    turn = ask(page, PUZZLE)
+    assert turn.locator(".count").inner_text() == "1 of 4 agree, and have 75 % of the weight that the guide gave."
+    turn.locator(".others summary").click()
+    assert turn.locator(".groups li").all_inner_texts() == ["51\n75 %, 1 vote", "50\n25 %, 3 votes"]
+    widths = [bar.get_attribute("style") for bar in turn.locator(".track span").all()]
+    assert [round(float(re.findall(r"[\d.]+", str(width))[0]), 6) for width in widths] == [75, 25]
 
 
 def test_escape_stops_the_answer_and_the_servers_work(page: Any, address: str) -> None:
@@ -398,7 +463,27 @@ def test_with_the_keyboard_alone(page: Any) -> None:
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_axe_finds_nothing_and_a_small_phone_does_not_scroll_sideways(page: Any, theme: str) -> None:
+def test_axe_finds_nothing_where_there_is_a_guide(guided_page: Any, theme: str) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="the extra 'dev' is not installed").Axe()
+    page = guided_page
+    page.emulate_media(color_scheme=theme, reduced_motion="reduce")
+    page.set_viewport_size({"width": 320, "height": 640})
+    groups = [{"answer": f"{name}{LONG_WORD}", "votes": 128, "weight": 0.123456} for name in (51, 50)]
+    vote = {"samples": 128, "wanted": 128, "tied": True, "weighted": True, "groups": groups}
+    guidance = {"method": "guided", "score": 0.987654, "share": 0.75, "choices": 1234567}
+    answer_with(page, write({"content": "51"}, vote=vote, guidance=guidance))
+    set_field(page, "way", '{"vote": 32, "vote_weighted": true}')
+    turn = ask(page, PUZZLE)
+    turn.locator(".others summary").click()
+    for width in (320, 1280):
+        page.set_viewport_size({"width": width, "height": 640})
+        violations = axe.run(page).response["violations"]
+        assert [(found["id"], found["nodes"][0]["html"][:200]) for found in violations] == []
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_and_finds_nothing_and_a_small_phone_does_not_scroll_sideways(page: Any, theme: str) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="the extra 'dev' is not installed").Axe()
     page.emulate_media(color_scheme=theme, reduced_motion="reduce")
     page.set_viewport_size({"width": 320, "height": 640})

@@ -12,8 +12,11 @@ from rich.console import Console
 
 import dunwu
 from dunwu.commands.compare_decoding import WIDTHS, compare_decoding
+from dunwu.commands.guide import open_guide
 from dunwu.errors import UserError
 from dunwu.monitoring.console import ConsoleProgress
+from dunwu.serve.guides import Draft, RewardModelGuide
+from dunwu.types import Message
 from tests.integration.runs import write_recipe
 from tests.integration.test_examples import load_example
 
@@ -73,6 +76,20 @@ def test_the_same_seed_gives_the_same_numbers(folder: Path) -> None:
     second, third, other = (folder / name / "decoding.json" for name in ("second", "third", "fourth"))
     assert second.read_bytes() == third.read_bytes() != other.read_bytes()
     assert {one["model"] for one in json.loads(second.read_text())} == {"nano-base", "nano-base, trained"}
+
+
+def test_a_server_takes_the_same_guide_and_it_keeps_no_count(folder: Path) -> None:
+    guide = open_guide(str(folder / "guide"))
+    asked = [Message(role="user", content="Use 3, 5, 7 once each with + - * / to make 22.")]
+    texts = ("<think>3*5=15, 15+7=22, yes.</think> <answer>3*5+7</answer>", "<think>3*5=15.</think> <answer>3</answer>")
+    drafts = [Draft(text=text, reasoning="", answer="", finish="stop") for text in texts]
+    both = guide.score(asked, drafts)
+    alone = [guide.score(asked, [draft])[0] for draft in drafts]
+    assert both == pytest.approx(alone, abs=1e-5)
+    assert all(0 < score < 1 for score in both)
+    assert both[0] != both[1], "it reads the answer"
+    assert isinstance(guide, RewardModelGuide)
+    assert guide.take_cost().lengths == []
 
 
 def test_what_cannot_guide_is_refused(folder: Path) -> None:

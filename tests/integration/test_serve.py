@@ -87,6 +87,9 @@ def test_a_client_that_leaves_gives_its_rows_back() -> None:
         (["nano-base", "--policy", "safty"], "error: safty: no such file; did you mean safety?"),
         (["nano-base", "--policy", "medicine"], "error: keys: policy medicine holds answers, and nobody may decide"),
         (["nano-base", "--keys", "none.toml"], "error: none.toml: "),
+        (["nano-base", "--guide", "no/such/run"], "error: no/such/run: no model: neither"),
+        (["nano-base", "--guide", "nano-base"], "error: nano-base: --guide: is no run that made a reward model"),
+        (["nano-base", "--guide", "rule"], "error: rule: no model: neither"),
     ],
 )
 def test_what_is_wrong_is_one_line(options: list[str], message: str, tmp_path: Path) -> None:
@@ -97,6 +100,23 @@ def test_what_is_wrong_is_one_line(options: list[str], message: str, tmp_path: P
     assert done.stderr.startswith(message), done.stderr
     assert done.stderr.count("\n") == 1
     assert not list(tmp_path.glob("review*"))
+
+
+def test_a_chat_with_a_wrong_guide_is_one_line() -> None:
+    command = [*PROGRAM, "chat", "nano-base", "--guide", "nano-base"]
+    done = subprocess.run(command, input=QUESTION, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("error: nano-base: --guide: is no run that made a reward model"), done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_rules_guide_a_server() -> None:
+    with serving("--guide", "rules") as (_, address):
+        answer = json.loads(post(address, BODY | {"best_of": 4}).read())
+        assert answer["guidance"]["method"] == "best_of"
+        assert 0 <= answer["guidance"]["score"] <= 2
+        guided = json.loads(post(address, BODY | {"guided": {"width": 2}}).read())
+        assert guided["guidance"]["choices"] > 0
 
 
 def test_a_taken_port_is_one_line() -> None:
@@ -149,7 +169,7 @@ class Terminal:
 
 
 def test_a_conversation_in_a_terminal(tmp_path: Path) -> None:
-    terminal = Terminal("--seed", "7")
+    terminal = Terminal("--seed", "7", "--guide", "rules")
     assert "each is asked by itself" in terminal.read_until("> ")
     terminal.say(QUESTION + "\n")
     answer = terminal.read_until("tokens, ")
@@ -167,6 +187,12 @@ def test_a_conversation_in_a_terminal(tmp_path: Path) -> None:
         terminal.read_until("> ")
     terminal.say(QUESTION + "\n")
     terminal.read_until("samples voted")
+    terminal.read_until("> ")
+    terminal.say("/guided 3\n")
+    terminal.read_until("steps out of 3")
+    terminal.read_until("> ")
+    terminal.say(QUESTION + "\n")
+    terminal.read_until("the guide chose ")
     terminal.read_until("> ")
     terminal.say("\x04")
     assert terminal.wait() == 0

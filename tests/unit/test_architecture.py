@@ -316,12 +316,12 @@ def test_the_command_s_face() -> None:
         "watch": {"directories", "--port", "--open"},
         "chat": {
             *("model", "--template", "--temperature", "--seed", "--vote", "--budget", "--max-tokens", "--dtype"),
-            "--threads",
+            *("--threads", "--guide"),
         },
         "serve": {
             *("model", "--port", "--name", "--template", "--dtype", "--threads", "--max-sequences", "--queue"),
             *("--memory", "--cache", "--cache-size", "--hints", "--policy", "--review", "--keys", "--patience"),
-            "--safety-model",
+            *("--safety-model", "--guide"),
         },
         "key": {"name", "--role"},
         "reproduce": {"recipe", "--set", "--seeds", "--out", "--resume"},

@@ -63,12 +63,13 @@ def test_who_says_nothing_or_is_cut_off_does_not_vote() -> None:
 
 
 def test_weights_decide_where_there_are_any() -> None:
-    weights = {"7": 0.2, "8": 0.9}
-    ballot = Ballot(3, weight_of=lambda content: weights[content])
-    for reply in ("7", "7", "8"):
+    ballot = Ballot(3, weighted=True)
+    for reply, weight in (("7", 0.2), ("7", 0.2), ("8", 0.9)):
         assert not ballot.is_decided, "weights may overturn any lead"
-        ballot.count(reply, cut=False)
-    assert ballot.close().winner == 2
+        ballot.count(reply, cut=False, weight=weight)
+    vote = ballot.close()
+    assert (vote.winner, vote.weighted) == (2, True)
+    assert [(group.votes, group.weight) for group in vote.groups] == [(1, 0.9), (2, 0.4)]
 
 
 def test_a_report_does_not_change_afterwards() -> None:

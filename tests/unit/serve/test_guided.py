@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from threading import Event
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
-from dunwu.errors import UserError
+from dunwu.errors import Fault, UserError
+from dunwu.models.templates import tokenize
+from dunwu.pipeline.judges.reward_model import RewardModel
 from dunwu.serve.guided import SearchLimits, best_of, ends_step, search, to_draft
-from dunwu.serve.guides import Draft, RuleGuide
-from dunwu.serve.records import ChatRequest, Choice, Format, derive_seeds
+from dunwu.serve.guides import Draft, RewardModelGuide, RuleGuide, to_weight
+from dunwu.serve.records import Busy, ChatRequest, Choice, Format, derive_seeds
 from dunwu.serve.service import GenerationService
 from dunwu.types import Message
 
@@ -169,12 +174,76 @@ def test_a_search_is_the_same_in_any_company(service: GenerationService) -> None
 def test_best_of_n_takes_the_best_and_of_equals_the_first(service: GenerationService) -> None:
     choices = collect(service, ask(*derive_seeds(3, 6)))
     lengths = [len(to_draft(service.model, "", one, one.finish).text) for one in choices]
-    longest = best_of(service, ask(3), 6, TextGuide(len))
+    longest = best_of(service, ask(*derive_seeds(3, 6)), TextGuide(len))
     assert longest.chosen == choices[lengths.index(max(lengths))]
     assert longest.score == max(lengths)
     assert longest.tokens == sum(one.tokens for one in choices)
     assert longest.guidance_share == 1 - longest.chosen.tokens / longest.tokens
-    assert best_of(service, ask(3), 6, TextGuide(lambda _: 1.0)).chosen == choices[0]
+    assert best_of(service, ask(*derive_seeds(3, 6)), TextGuide(lambda _: 1.0)).chosen == choices[0]
+
+
+def test_who_leaves_amid_a_search_frees_its_rows(service: GenerationService) -> None:
+    left = Event()
+    guide = TextGuide(lambda text: len(text) if left.set() is None else 0)
+    before = service.counts.requests
+    with pytest.raises(Fault, match="whoever asked has left"):
+        search(service, ask(temperature=2.0), guide, SearchLimits(width=8, beams=4, sure=1.0), left)
+    assert len(guide.seen) == 1
+    assert service.counts.requests - before <= 2 + 4, "a round, and what was asked of the next"
+    service.wait_until(lambda: service.decoding == 0 and service.waiting == 0)
+
+
+def test_an_interrupt_frees_rows_too(service: GenerationService, monkeypatch: pytest.MonkeyPatch) -> None:
+    wait = GenerationService.wait_until
+
+    def interrupt(*_: Any) -> None:
+        monkeypatch.setattr(GenerationService, "wait_until", wait)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(GenerationService, "wait_until", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        best_of(service, ask(*range(8), temperature=2.0), TextGuide(len))
+    assert service.counts.cancelled == 1
+
+
+def test_a_search_that_has_begun_waits_for_room(service: GenerationService, monkeypatch: pytest.MonkeyPatch) -> None:
+    limits, submit = SearchLimits(width=4, sure=1.0), GenerationService.submit
+    undisturbed, asked = search(service, ask(), TextGuide(len), limits), list[ChatRequest]()
+
+    def refuse(service: GenerationService, request: ChatRequest, **options: Any) -> Any:
+        asked.append(request)
+        if len(asked) in (4, 5, 7):
+            raise Busy("the queue is full")
+        return submit(service, request, **options)
+
+    monkeypatch.setattr(GenerationService, "submit", refuse)
+    assert search(service, ask(), TextGuide(len), limits) == undisturbed
+    assert asked[3] == asked[4] == asked[5]
+    asked[:] = [ask()] * 3
+    with pytest.raises(Busy):  # nothing is written yet
+        search(service, ask(), TextGuide(len), limits)
+
+
+@pytest.mark.parametrize("step_tokens", [1, 2, 32])
+def test_a_budget_closes_the_chain_of_a_search(
+    service: GenerationService, monkeypatch: pytest.MonkeyPatch, step_tokens: int
+) -> None:
+    closing = tuple(tokenize(service.model.policy.tokenizer, ", done.</think>"))
+    assert len(closing) > 3, "a step may end amid these"
+    monkeypatch.setitem(service.model.__dict__, "closing", closing)
+    (whole,) = collect(service, ask(temperature=0.0, max_thinking_tokens=12))
+    assert whole.closed
+    found = search(service, ask(max_thinking_tokens=12), TextGuide(len), SearchLimits(width=1, step_tokens=step_tokens))
+    assert found.chosen.token_ids == whole.token_ids
+    assert (found.chosen.closed, found.chosen.finish) == (True, "stop")
+    assert found.chosen.reasoning.count("done") == 1
+
+
+def test_scores_that_are_no_numbers_choose_nothing() -> None:
+    model = cast("RewardModel", SimpleNamespace(score=lambda *_: [0.5, math.nan], take_cost=lambda: None))
+    with pytest.raises(Fault, match="a score that is no number"):
+        RewardModelGuide(model, keeps_cost=False).score((), [make_draft("a"), make_draft("b")])
+    assert [to_weight(score) for score in (0.25, 2.0, 0.0, -3.0, math.nan)] == [0.25, 2.0, 0.0, 0.0, 0.0]
 
 
 def make_draft(text: str, finish: Any = "stop") -> Draft:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +15,9 @@ from fastapi.testclient import TestClient
 
 from dunwu.analysis.reasoning.highlights import HIGHLIGHTS
 from dunwu.serve.answering import Answerer
+from dunwu.serve.guides import RULES, Guide, RuleGuide
 from dunwu.serve.http.app import make_app
+from dunwu.serve.http.bodies import ChatBody
 from dunwu.serve.http.guard import Guard
 from dunwu.serve.review.keys import Keys, load_keys, make_key
 
@@ -22,11 +26,11 @@ ELSEWHERE = {"sec-fetch-site": "cross-site"}
 LINK = {**ELSEWHERE, "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
 
 
-def open_client(*, keys: Keys | None = None, **changes: Any) -> TestClient:
+def open_client(*, keys: Keys | None = None, guide: Guide | None = None, **changes: Any) -> TestClient:
     """A client of an application whose model cannot generate."""
     model = {"name": "demo", "takes_turns": False, "positions": 1024, "sampling": (0.6, 0.95), "template": "nano"}
     service = SimpleNamespace(model=SimpleNamespace(**(model | changes)))
-    answerer = cast("Answerer", SimpleNamespace(service=service, reviewer=None, memory=None))
+    answerer = cast("Answerer", SimpleNamespace(service=service, reviewer=None, memory=None, guide=guide))
     return TestClient(make_app(answerer, keys), base_url="http://127.0.0.1:8000")
 
 
@@ -42,6 +46,21 @@ def test_the_page_says_what_the_model_is_and_loads_nothing_but_its_own() -> None
     assert re.findall(r"<script(?![^>]* src=\"/assets/)", answer.text) == [], "no script stands inline"
     assert not re.search(r" style=| on[a-z]+=", answer.text)
     assert all(label in answer.text for label in HIGHLIGHTS.values())
+
+
+def test_with_a_guide_there_is_a_choice_of_how_to_answer() -> None:
+    text = open_client(guide=RuleGuide(RULES)).get("/").text
+    options = [html.unescape(value) for value in re.findall(r'<option value="([^"]+)">', text)]
+    bodies = [json.loads(value) for value in options]
+    assert len(bodies) == 16
+    assert bodies[0] == {"vote": 4}
+    assert {"vote": 8, "vote_weighted": True} in bodies
+    assert {"best_of": 32} in bodies
+    assert {"guided": {"width": 16}} in bodies
+    messages = [{"role": "user", "content": "?"}]
+    assert all(ChatBody.model_validate({"messages": messages, **body}) for body in bodies)
+    assert 'name="vote"' not in text
+    assert 'name="way"' not in open_client().get("/").text
 
 
 def test_a_model_that_takes_turns_has_no_such_note_and_no_examples_of_another() -> None:

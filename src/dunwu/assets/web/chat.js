@@ -29,20 +29,27 @@ const recall = (name) => JSON.parse(sessionStorage.getItem(name) ?? "null");
 
 const standard = (field) => field.defaultValue ?? ""; // of a list of choices: off
 
+// The fields of a body. A way to answer is a choice of several at once.
 function readSettings() {
   const filled = fields.filter((field) => field.value !== "");
-  return Object.fromEntries(filled.map((field) => [field.name, Number(field.value)]));
+  return Object.assign({}, ...filled.map(({ name, value }) => (name === "way" ? JSON.parse(value) : { [name]: Number(value) })));
 }
+
+const describeField = ({ dataset, value, selectedOptions }) =>
+  dataset.word ? `${dataset.word} ${value || "as the server has it"}` : selectedOptions[0].text;
 
 function noteSettings() {
   const changed = fields.filter((field) => field.value !== standard(field));
-  const words = changed.map((field) => `${field.dataset.word} ${field.value || "as the server has it"}`);
+  const words = changed.map(describeField);
   find("changed").textContent = words.length ? `: ${words.join(", ")}` : "";
   keep("settings", Object.fromEntries(changed.map((field) => [field.name, field.value])));
 }
 
 function fillSettings(values) {
-  for (const field of fields) field.value = values[field.name] ?? standard(field);
+  for (const field of fields) {
+    field.value = values[field.name] ?? standard(field);
+    if (field.selectedIndex === -1) field.value = ""; // the server has begun anew, and offers this no more
+  }
   noteSettings();
 }
 

@@ -41,7 +41,7 @@ export class Turn {
   // Takes one event of a reply that is being written.
   take(event) {
     const { record } = this;
-    for (const field of ["seed", "vote", "cache", "review", "usage"]) record[field] = event[field] ?? record[field];
+    for (const field of ["seed", "vote", "guidance", "cache", "review", "usage"]) record[field] = event[field] ?? record[field];
     if (event.vote) this.showVote(false);
     const choice = event.choices[0];
     if (!choice) return;
@@ -146,11 +146,12 @@ export class Turn {
   }
 
   showVote(isOver) {
-    const { samples, wanted, groups } = this.record.vote;
+    const { samples, wanted, weighted, groups } = this.record.vote;
+    const whole = weighted ? sumUp(groups, "weight") : isOver ? samples : wanted;
     this.part(".waiting").hidden = true;
     this.part(".vote").hidden = false;
     this.part(".count").textContent = isOver ? describeVote(this.record.vote) : `Voting: ${samples} of ${counted(wanted, "answer")}`;
-    const [leader, ...others] = groups.map((group) => drawGroup(group, isOver ? samples : wanted));
+    const [leader, ...others] = groups.map((group) => drawGroup(group, weighted, whole));
     const inFront = isOver ? [leader] : [leader, ...others];
     this.part(".groups").replaceChildren(...inFront.filter(Boolean));
     const folded = this.part(".others");
@@ -160,27 +161,35 @@ export class Turn {
   }
 }
 
-function drawGroup({ answer, votes }, most) {
+const sumUp = (groups, field) => groups.reduce((sum, group) => sum + group[field], 0);
+
+const share = (part, whole) => Math.round((100 * part) / (whole || 1));
+
+// Draws an answer with the part that it has of all votes, or of all weight.
+function drawGroup({ answer, votes, weight }, weighted, whole) {
   const [name, track, bar, count] = ["span", "span", "span", "span"].map((kind) => document.createElement(kind));
   [name.className, track.className, count.className] = ["answer-text", "track", "votes"];
   name.textContent = clean(answer);
-  count.textContent = counted(votes, "vote");
-  bar.style.width = `${(100 * votes) / most}%`;
+  count.textContent = weighted ? `${share(weight, whole)} %, ${counted(votes, "vote")}` : counted(votes, "vote");
+  bar.style.width = `${(100 * (weighted ? weight : votes)) / (whole || 1)}%`;
   track.append(bar);
   const line = document.createElement("li");
   line.append(name, track, count);
   return line;
 }
 
-function describeVote({ samples, wanted, tied, groups }) {
-  const answered = groups.reduce((sum, group) => sum + group.votes, 0);
-  const silent = samples - answered;
+function describeVote({ samples, wanted, tied, weighted, groups }) {
+  const silent = samples - sumUp(groups, "votes");
   const lines = [];
   if (!groups.length) return `None of ${counted(samples, "sample")} has an answer to vote for.`;
   const { votes, weight } = groups[0];
   if (tied) {
     const names = groups.filter((group) => group.weight === weight).map((group) => clean(group.answer));
-    lines.push(`A tie: ${names.join(" and ")} have ${votes} of ${samples} each. The one that came first is shown.`);
+    const each = weighted ? "the same weight" : `${votes} of ${samples} each`;
+    lines.push(`A tie: ${names.join(" and ")} have ${each}. The one that came first is shown.`);
+  } else if (weighted) {
+    const part = share(weight, sumUp(groups, "weight"));
+    lines.push(`${votes} of ${samples} agree, and have ${part} % of the weight that the guide gave.`);
   } else lines.push(`${votes} of ${samples} agree.`);
   if (silent) lines.push(`${silent} had no answer.`);
   if (samples < wanted) lines.push(`The other ${wanted - samples} could not have changed it, and were not asked.`);
@@ -195,8 +204,8 @@ function describeThought({ vote, thinking, usage }) {
 }
 
 // Where an answer comes from, a line each. What replies say of that beside their text is put into words here.
-function describeSources({ cache, review }) {
-  const lines = [];
+function describeSources({ cache, review, guidance }) {
+  const lines = guidance ? [describeGuidance(guidance)] : [];
   if (cache && cache.hit !== "none") {
     const how = cache.hit === "exact" ? "From the cache: answered before" : "With the path of a similar question as a hint";
     lines.push(`${how}, ${describeAge(cache.age_seconds)} ago (${describeProvenance(cache.provenance)})`);
@@ -205,6 +214,11 @@ function describeSources({ cache, review }) {
   if (verdict) lines.push(`A person has ${verdict} the model's answer`);
   if (review?.topics?.length) lines.push(`Topics of the policy: ${review.topics.join(", ")}`);
   return lines;
+}
+
+function describeGuidance({ method, score, share: dropped, choices }) {
+  const did = method === "best_of" ? "The guide took the best answer" : `The guide chose ${counted(choices, "time")}`;
+  return `${did}: score ${score.toFixed(2)}, ${share(dropped, 1)} % of the tokens dropped`;
 }
 
 function describeProvenance({ kind, by, votes, samples }) {

@@ -19,6 +19,13 @@ from dunwu.serve.http.bodies import Body, parse_body
 from dunwu.serve.http.guard import read_body
 
 VOTES: Final = (4, 8, 16, 32)
+WAYS: Final = (
+    ("Vote", "vote of", '{"vote": N}'),
+    ("Vote weighted by the guide", "weighted vote of", '{"vote": N, "vote_weighted": true}'),
+    ("Best of, by the guide", "best of", '{"best_of": N}'),
+    ("Steps chosen by the guide", "steps out of", '{"guided": {"width": N}}'),
+)
+"""To answer where there is a guide: what heads them, how one is called, its fields in a body."""
 KEYS: Final = (
     ("Enter", "send the question"),
     ("Shift+Enter", "begin a new line"),
@@ -51,7 +58,8 @@ class ChatPage:
         wants_key: whether requests give one.
         has_guide: whether a guide can choose its answers.
         examples: questions to begin with.
-        votes: how many samples can be voted over.
+        votes: how many samples can be voted over, or chosen from.
+        ways: to answer where there is a guide, see ``WAYS``.
         keys: the keys, and what each does.
     """
 
@@ -64,6 +72,7 @@ class ChatPage:
     has_guide: bool
     examples: Sequence[str]
     votes: Sequence[int] = VOTES
+    ways: Sequence[tuple[str, str, str]] = WAYS
     keys: Sequence[tuple[str, str]] = KEYS
 
 

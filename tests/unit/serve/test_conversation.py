@@ -1,0 +1,108 @@
+"""Commands of a conversation that say how questions are answered: one way at a time, and a guide's only with one."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from dunwu.commands.chat import converse
+from dunwu.errors import UserError
+from dunwu.serve.answering import Answerer, Order
+from dunwu.serve.guided import SearchLimits
+from dunwu.serve.guides import Draft
+from dunwu.serve.service import GenerationService
+from dunwu.serve.terminal.conversation import Conversation, Settings
+from dunwu.types import Message
+
+QUESTION = "Use 3, 5 and 7 once each with + - * / to make 22."
+
+
+class LongGuide:
+    """Scores drafts by their length."""
+
+    def score(self, messages: Sequence[Message], drafts: Sequence[Draft]) -> list[float]:
+        """See ``Guide``."""
+        return [len(draft.text) / 1000 for draft in drafts]
+
+
+def begin(*, has_guide: bool) -> Conversation:
+    return Conversation(Settings(temperature=1.0, top_p=1.0, seed=7), takes_turns=False, has_guide=has_guide)
+
+
+@pytest.mark.parametrize(
+    ("line", "said", "order", "seeds"),
+    [
+        ("/vote 4", "4 samples vote", Order(votes=True), 4),
+        (
+            "/vote 4 weighted",
+            "4 samples vote, each with as much weight as the guide scores it",
+            Order(votes=True, weighted=True),
+            4,
+        ),
+        ("/vote 1 weighted", "each answer is a single sample", Order(), 1),
+        ("/best 8", "the best of 8 samples by the guide's score", Order(best_of=True), 8),
+        ("/best off", "each answer is a single sample", Order(), 1),
+        ("/guided", "the guide chooses steps out of 4", Order(search=SearchLimits()), 1),
+        ("/guided 6", "the guide chooses steps out of 6", Order(search=SearchLimits(width=6)), 1),
+        ("/guided off", "each answer is a single sample", Order(), 1),
+        ("/vote off", "each answer is a single sample", Order(), 1),
+    ],
+)
+def test_one_way_to_answer_takes_the_place_of_another(line: str, said: str, order: Order, seeds: int) -> None:
+    conversation = begin(has_guide=True)
+    for before in ("/vote 2 weighted", "/guided 9", "/best 3"):
+        conversation.obey(before)
+        assert conversation.obey(line) == said
+        assert conversation.order == order
+        assert len(conversation.ask(QUESTION)[0].seeds) == seeds
+
+
+@pytest.mark.parametrize("line", ["/vote 4 weighted", "/best 4", "/guided", "/guided 2"])
+def test_without_a_guide_the_option_is_named_and_nothing_changes(line: str) -> None:
+    conversation = begin(has_guide=False)
+    conversation.obey("/vote 3")
+    with pytest.raises(UserError, match="there is no guide: start with dunwu chat MODEL --guide GUIDE"):
+        conversation.obey(line)
+    assert conversation.order == Order(votes=True)
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("/vote 4 heavy", "/vote: 'heavy' is no kind of vote: write /vote 4 weighted"),
+        ("/vote nan weighted", "/vote: 'nan' is no whole number from 1 to 128"),
+        ("/best 1000000000", "/best: '1000000000' is no whole number from 1 to 128"),
+        ("/best", "/best: '' is no whole number"),
+        ("/guided 0", "/guided: '0' is no whole number from 1 to 64"),
+        ("/guided 1000000000", "/guided: '1000000000' is no whole number from 1 to 64"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_line(line: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        begin(has_guide=True).obey(line)
+
+
+def talk(service: GenerationService, monkeypatch: pytest.MonkeyPatch, *lines: str) -> str:
+    """Say lines in a terminal; returns what it shows."""
+    shown = Console(file=io.StringIO(), width=200)
+    monkeypatch.setattr("dunwu.commands.chat.Console", lambda **_: shown)
+    waiting = iter([*lines, "/quit"])
+    settings = Settings(temperature=1.0, top_p=1.0, seed=7, max_tokens=200)
+    converse(Answerer(service, guide=LongGuide()), settings, lambda: next(waiting))
+    file: Any = shown.file
+    return str(file.getvalue())
+
+
+def test_it_says_what_an_answer_took(service: GenerationService, monkeypatch: pytest.MonkeyPatch) -> None:
+    best = talk(service, monkeypatch, "/best 4", QUESTION)
+    assert "the guide took the best: score 0." in best
+    guided = talk(service, monkeypatch, "/guided 3", QUESTION)
+    assert "the guide chose " in guided
+    assert " dropped" in guided
+    voted = talk(service, monkeypatch, "/vote 4 weighted", QUESTION)
+    assert "4 samples voted: " in voted
+    assert ", weight 0." in voted
