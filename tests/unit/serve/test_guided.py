@@ -184,7 +184,12 @@ def test_best_of_n_takes_the_best_and_of_equals_the_first(service: GenerationSer
 
 def test_who_leaves_amid_a_search_frees_its_rows(service: GenerationService) -> None:
     left = Event()
-    guide = TextGuide(lambda text: len(text) if left.set() is None else 0)
+
+    def leave(text: str) -> float:
+        left.set()
+        return len(text)
+
+    guide = TextGuide(leave)
     before = service.counts.requests
     with pytest.raises(Fault, match="whoever asked has left"):
         search(service, ask(temperature=2.0), guide, SearchLimits(width=8, beams=4, sure=1.0), left)

@@ -183,7 +183,7 @@ def test_a_guided_answer_is_that_of_the_search(
 
 
 def test_the_same_seed_gives_the_same_answer_whoever_else_asks(client: httpx.Client) -> None:
-    asked = [{"guided": {"width": 3}}, {"best_of": 4}, {"vote": 4, "vote_weighted": True}]
+    asked: list[dict[str, Any]] = [{"guided": {"width": 3}}, {"best_of": 4}, {"vote": 4, "vote_weighted": True}]
     kept = ("choices", "usage", "vote", "guidance")
 
     def run(options: dict[str, Any]) -> list[Any]:
