@@ -89,7 +89,7 @@ def test_a_server_takes_the_same_guide_and_it_keeps_no_count(folder: Path) -> No
     assert all(0 < score < 1 for score in both)
     assert both[0] != both[1], "it reads the answer"
     assert isinstance(guide, RewardModelGuide)
-    assert guide.take_cost().lengths == []
+    assert guide.take_lengths() == []
 
 
 def test_what_cannot_guide_is_refused(folder: Path) -> None:

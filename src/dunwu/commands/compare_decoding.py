@@ -115,7 +115,7 @@ def compare_decoding(
     setup = _Setup(run, stage, problems, samples, seed, chosen, progress)
     guides: dict[str, Guide] = {"rules": RuleGuide(RULES, stage.reward)}
     if guide is not None:
-        guides[REWARD_MODEL] = open_reward_guide(guide, keeps_cost=True)
+        guides[REWARD_MODEL] = open_reward_guide(guide, counts=True)
     base = str(run.stage(stage.from_).model) if stage.from_ in run.stages else stage.from_
     make_directory(out)
     found = []
@@ -303,4 +303,4 @@ def closing_service(service: GenerationService) -> Iterator[GenerationService]:
 
 def _take_lengths(guide: Guide) -> list[int]:
     """Return the tokens of each text that a guide has read since it was last asked; none where rules read."""
-    return guide.take_cost().lengths if isinstance(guide, RewardModelGuide) else []
+    return guide.take_lengths() if isinstance(guide, RewardModelGuide) else []

@@ -25,14 +25,14 @@ def open_guide(text: str) -> Guide:
     return RuleGuide(RULES) if text == "rules" else open_reward_guide(text)
 
 
-def open_reward_guide(text: str, *, keeps_cost: bool = False) -> RewardModelGuide:
+def open_reward_guide(text: str, *, counts: bool = False) -> RewardModelGuide:
     """Open a reward model that a run made, as a guide.
 
     It scores by probabilities, whatever it learned from: their order is that of its scores, and votes count as much.
 
     Args:
         text: A run or RUN:STAGE.
-        keeps_cost: See ``RewardModelGuide``.
+        counts: See ``RewardModelGuide``.
 
     Raises:
         UserError: It is none, or cannot be used.
@@ -50,4 +50,4 @@ def open_reward_guide(text: str, *, keeps_cost: bool = False) -> RewardModelGuid
         }
     )
     model = open_reward_model(part, found.source, LONGEST, open_executor(ModelSpec(), lambda _: None))
-    return RewardModelGuide(model, keeps_cost=keeps_cost)
+    return RewardModelGuide(model, counts=counts)

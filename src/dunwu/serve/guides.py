@@ -16,7 +16,8 @@ import numpy as np
 
 from dunwu.config.schema import RewardSpec
 from dunwu.errors import Fault, UserError, did_you_mean
-from dunwu.pipeline.judges.reward_model import ReadingCost, RewardModel
+from dunwu.models.templates import count_positions
+from dunwu.pipeline.judges.reward_model import RewardModel
 from dunwu.serve.records import Finish
 from dunwu.tasks.datasets.rows import detect_language
 from dunwu.types import Completion, Message, Problem
@@ -115,26 +116,37 @@ class RewardModelGuide:
 
     Args:
         model: what scores.
-        keeps_cost: ``take_cost`` will be asked; a server's guide would keep what it read for as long as it runs.
+        counts: ``take_lengths`` will be asked; a server would keep the lengths for as long as it runs.
     """
 
-    def __init__(self, model: RewardModel, *, keeps_cost: bool) -> None:
-        self._model, self._keeps_cost, self._lock = model, keeps_cost, Lock()
+    def __init__(self, model: RewardModel, *, counts: bool) -> None:
+        self._model, self._counts, self._lock = model, counts, Lock()
+        self._positions, self._lengths = count_positions(model.model), list[int]()
 
     def score(self, messages: Sequence[Message], drafts: Sequence[Draft]) -> list[float]:
-        """See ``Guide``. Raises Fault where the model gives what is no number, by which nobody can choose."""
+        """See ``Guide``.
+
+        Raises:
+            UserError: the model's template refuses the conversation, or its positions are too few.
+            Fault: the model gave what is no number, by which nobody can choose.
+        """
         with self._lock:
             scores = self._model.score("the conversation", messages, [draft.text for draft in drafts])
-            if not self._keeps_cost:
-                self._model.take_cost()
+            lengths = self._model.take_cost().lengths
+            self._lengths += lengths if self._counts else ()
+        longest = max(lengths, default=0)
+        if longest > self._positions:
+            text = f"the conversation with its answer has {longest:,} tokens"
+            raise UserError(f"{text}, and the guide has {self._positions:,} positions", field="messages")
         if not all(map(math.isfinite, scores)):
             raise Fault("the reward model that guides gave a score that is no number")
         return scores
 
-    def take_cost(self) -> ReadingCost:
-        """Return what was read since this was last asked."""
+    def take_lengths(self) -> list[int]:
+        """Return the tokens of each text that was read since this was last asked."""
         with self._lock:
-            return self._model.take_cost()
+            lengths, self._lengths = self._lengths, []
+        return lengths
 
 
 def to_weight(score: float) -> float:

@@ -245,9 +245,21 @@ def test_a_budget_closes_the_chain_of_a_search(
 
 
 def test_scores_that_are_no_numbers_choose_nothing() -> None:
-    model = cast("RewardModel", SimpleNamespace(score=lambda *_: [0.5, math.nan], take_cost=lambda: None))
+    scores, lengths = [0.5, math.nan], [1024, 5]
+    scorer = SimpleNamespace(config=SimpleNamespace(max_position_embeddings=1024))
+    cost = SimpleNamespace(lengths=lengths)
+    model = SimpleNamespace(model=scorer, score=lambda *_: scores, take_cost=lambda: cost)
+    guide = RewardModelGuide(cast("RewardModel", model), counts=True)
+    drafts = [make_draft("a"), make_draft("b")]
     with pytest.raises(Fault, match="a score that is no number"):
-        RewardModelGuide(model, keeps_cost=False).score((), [make_draft("a"), make_draft("b")])
+        guide.score((), drafts)
+    scores[1] = 0.25
+    assert guide.score((), drafts) == [0.5, 0.25]
+    assert guide.take_lengths() == lengths * 2
+    assert guide.take_lengths() == []
+    lengths[0] = 1025
+    with pytest.raises(UserError, match="its answer has 1,025 tokens, and the guide has 1,024 positions"):
+        guide.score((), drafts)
     assert [to_weight(score) for score in (0.25, 2.0, 0.0, -3.0, math.nan)] == [0.25, 2.0, 0.0, 0.0, 0.0]
 
 
