@@ -264,6 +264,7 @@ def test_the_answer_streams_whole_and_says_what_it_took(client: httpx.Client, op
     assert last["choices"][0]["delta"]["content"] == message_of(whole)["content"]
     assert last["choices"][0]["finish_reason"] == "stop"
     assert (last.get("guidance"), last.get("vote")) == (whole.get("guidance"), whole.get("vote"))
+    assert last.keys() & {"guidance", "vote"} == ({"vote"} if "vote" in options else {"guidance"})
     assert usage["usage"] == whole["usage"]
     standing = [event["vote"]["samples"] for event in before if "vote" in event]
     assert standing == ([1, 2, 3, 4] if "vote" in options else [])
