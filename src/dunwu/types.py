@@ -53,11 +53,29 @@ OpenRouter; gpt-oss and Ollama; OpenRouter, in parts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
-    """One turn of a conversation."""
+class ToolCall:
+    """A function that an assistant calls; ``arguments`` are a JSON object, as text."""
 
-    role: Role
+    id: str
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One turn of a conversation.
+
+    Attributes:
+        role: who speaks; ``tool`` is what a function gave back.
+        content: the text.
+        calls: of an assistant's turn: functions that it called behind the text.
+        call_id: of a tool's turn: the call that it answers.
+    """
+
+    role: Role | Literal["tool"]
     content: str
+    calls: tuple[ToolCall, ...] = ()
+    call_id: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import json
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from threading import Lock
 from typing import Any, Final
 
 from dunwu.errors import Fault, UserError
+from dunwu.types import Message
 from dunwu.verifiers.process import LineProcess, NoReply
 
 SECONDS = 2.0
@@ -96,7 +98,7 @@ def render_chat(
 
     Args:
         tokenizer: of transformers, with a chat template.
-        messages: role and content of each.
+        messages: see ``write_turn``.
         asks: the template adds what an answer begins with.
         name: of the conversation, for errors.
         tools: functions that the model may call.
@@ -123,6 +125,23 @@ def render_chat(
     if reason is not None:
         raise UserError(f"the tokenizer's chat template refuses {name}: {reason}", field="prompt.template")
     return text
+
+
+def write_turn(message: Message) -> dict[str, Any]:
+    """Write a turn as chat templates read it: the arguments of calls are objects, and not their text."""
+    turn: dict[str, Any] = {"role": message.role, "content": message.content}
+    if message.calls:
+        turn["tool_calls"] = [
+            {
+                "id": call.id,
+                "type": "function",
+                "function": {"name": call.name, "arguments": json.loads(call.arguments)},
+            }
+            for call in message.calls
+        ]
+    if message.call_id:
+        turn["tool_call_id"] = message.call_id
+    return turn
 
 
 def as_text(token: Any) -> Any:

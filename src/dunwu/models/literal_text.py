@@ -8,7 +8,7 @@ what is not marked is the template's own.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -37,20 +37,30 @@ class LiteralTexts:
 
     Args:
         tokenizer: of transformers, or a ``SavedTokenizer``.
-        texts: all texts of the conversation.
+        values: the turns of the conversation and all else that strangers wrote, of types that JSON knows.
         make_plain: gives the tokenizer that knows no special tokens, see ``make_plain_tokenizer``.
     """
 
-    def __init__(self, tokenizer: Any, texts: Sequence[str], make_plain: Callable[[], Tokenizer]) -> None:
+    def __init__(self, tokenizer: Any, values: Any, make_plain: Callable[[], Tokenizer]) -> None:
         self._tokenizer, self._make_plain = tokenizer, make_plain
         self._special = find_special(tokenizer)
         wanted = sorted(self._special, key=len, reverse=True)
         self._pattern = re.compile("|".join(map(re.escape, wanted))) if wanted else None
+        texts = list(_find_texts(values))
         self.needed = self._pattern is not None and any(self._pattern.search(text) for text in texts)
         self._mark = next((mark for mark in SIGNS if not any(mark in text for text in texts)), SIGNS[0])
 
-    def mark(self, text: str) -> str:
-        """Return a text whose special tokens are none any more."""
+    def mark(self, value: Any) -> Any:
+        """Return a value in whose texts special tokens are none any more; itself where there were none."""
+        if not self.needed:
+            return value
+        if isinstance(value, str):
+            return self._mark_text(value)
+        if isinstance(value, Mapping):
+            return {self.mark(key): self.mark(one) for key, one in value.items()}
+        return [self.mark(one) for one in value] if isinstance(value, list | tuple) else value
+
+    def _mark_text(self, text: str) -> str:
         assert self._pattern is not None
         text = text.replace(self._mark, "")
         return self._pattern.sub(lambda found: found[0][0] + self._mark + found[0][1:], text)
@@ -82,3 +92,16 @@ class LiteralTexts:
         around: list[int] = self._tokenizer.encode("a", add_special_tokens=True)
         start = next(place for place in range(len(around)) if around[place : place + len(inside)] == inside)
         return [*around[:start], *token_ids, *around[start + len(inside) :]]
+
+
+def _find_texts(value: Any) -> Iterator[str]:
+    """Yield all texts in a value of types that JSON knows, keys included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, one in value.items():
+            yield from _find_texts(key)
+            yield from _find_texts(one)
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _find_texts(one)

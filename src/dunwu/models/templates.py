@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import replace
 from functools import cached_property
 from typing import Any, Final, NamedTuple
 
@@ -14,7 +13,7 @@ from jaxtyping import Int32
 
 from dunwu.config.schema import PromptSpec
 from dunwu.errors import UserError
-from dunwu.models.chat_templates import render_chat
+from dunwu.models.chat_templates import render_chat, write_turn
 from dunwu.models.literal_text import LiteralTexts, make_plain_tokenizer
 from dunwu.types import Example, Message, Problem, Prompt, TokenizedExample
 
@@ -96,12 +95,13 @@ class Template:
         Raises:
             UserError: as ``encode`` does; several turns, or tools, where the template has no room for them.
         """
-        if tools and "tools" not in str(self._tokenizer.chat_template or "" if self._text is None else ""):
+        known = str(self._tokenizer.chat_template or "" if self._text is None else "")
+        if tools and "tools" not in known:
             raise UserError("the model's template knows no tools", field="tools")
-        literal = LiteralTexts(self._tokenizer, [message.content for message in messages], lambda: self._plain)
-        if literal.needed:
-            messages = [replace(message, content=literal.mark(message.content)) for message in messages]
-        asked = self._write_prompt(messages, "the conversation", tools)
+        if "tool" not in known and any(message.calls or message.role == "tool" for message in messages):
+            raise UserError("the model's template knows no tools", field="messages")
+        literal = LiteralTexts(self._tokenizer, [[*map(write_turn, messages)], [*tools]], lambda: self._plain)
+        asked = self._write_prompt(messages, "the conversation", tools, literal.mark)
         special = self._text is not None
         token_ids = literal.encode(asked.text, special=special) if literal.needed else self._encode(asked.text)
         return np.array(token_ids, dtype=np.int32), asked.opening
@@ -178,15 +178,19 @@ class Template:
         return Frame("", (self._tokenizer.eos_token_id,))
 
     def _write_prompt(
-        self, messages: Sequence[Message], name: str, tools: Sequence[Mapping[str, Any]] = ()
+        self,
+        messages: Sequence[Message],
+        name: str,
+        tools: Sequence[Mapping[str, Any]] = (),
+        mark: Callable[[Any], Any] = lambda value: value,
     ) -> _PromptText:
-        """Write the prompt for what follows ``messages``, and find what of it is the answer's."""
+        """Write the prompt for what follows ``messages``, each ``mark``-ed, and find what of it is the answer's."""
         if self._text is None:
-            text = render(self._tokenizer, messages, name, tools=tools)
+            text = render(self._tokenizer, messages, name, tools=tools, mark=mark)
             return _PromptText(text, find_opening(text))
         if any(message.role == "assistant" for message in messages):
             raise UserError(f"{name} has several turns, which takes a chat template", field="prompt.template")
-        question = "\n".join(message.content for message in messages)
+        question = mark("\n".join(message.content for message in messages))
         return _PromptText(self._text.replace("{prompt}", question), find_opening(self._text.rpartition("{prompt}")[2]))
 
     def _write_answer(self, answer: str, opening: str) -> str:
@@ -305,6 +309,7 @@ def render(
     *,
     asks: bool = True,
     tools: Sequence[Mapping[str, Any]] = (),
+    mark: Callable[[Any], Any] = lambda value: value,
 ) -> str:
     """Write messages as the tokenizer's chat template does.
 
@@ -314,12 +319,13 @@ def render(
         name: what the messages are, for errors.
         asks: adds what comes before an answer.
         tools: functions that the model may call.
+        mark: changes what strangers wrote, see ``LiteralTexts``.
 
     Raises:
         UserError: the template refuses these messages.
     """
-    turns = [{"role": message.role, "content": message.content} for message in messages]
-    return render_chat(tokenizer, turns, asks=asks, name=name, tools=tools)
+    turns = [mark(write_turn(message)) | {"role": message.role} for message in messages]
+    return render_chat(tokenizer, turns, asks=asks, name=name, tools=mark(list(tools)))
 
 
 def tokenize(tokenizer: Any, text: str, *, special: bool = False) -> list[int]:

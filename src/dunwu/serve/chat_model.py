@@ -142,7 +142,11 @@ class ChatModel:
         Raises:
             UserError: see there; it is refused before it is tokenized where it cannot but be too long.
         """
-        size = sum(len(message.content.encode()) for message in messages)
+        texts = [
+            *(message.content for message in messages),
+            *(call.arguments for one in messages for call in one.calls),
+        ]
+        size = sum(len(text.encode()) for text in (*texts, *map(json.dumps, tools)))
         if size > self.positions * self._longest_token:
             text = f"the conversation has {size:,} bytes, and the model has {self.positions:,} positions"
             raise UserError(text, field="messages")

@@ -7,6 +7,7 @@ table that is computed before the first token.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -59,6 +60,7 @@ class Grammars:
     def __init__(self, tokenizer: Any, eos_ids: tuple[int, ...], rows: int) -> None:
         self._core, self._eos_ids, self._rows = tokenizer.backend_tokenizer, eos_ids, rows
         self._compile = lru_cache(KEPT)(self._compile_text)
+        self._check = lru_cache(KEPT)(self._check_text)
 
     @cached_property
     def _tokens(self) -> LLTokenizer:
@@ -75,17 +77,35 @@ class Grammars:
         Raises:
             UserError: it is none, or no answer can satisfy it; the message says why.
         """
-        return self._compile(_write_grammar(form)).copy()
+        return self._compile(_write_grammar(form), "tools" if form.kind == "calls" else "response_format").copy()
 
-    def _compile_text(self, text: str) -> Grammar:
-        field = "response_format"
-        if len(text) > LONGEST_SCHEMA:
-            raise UserError(f"the grammar has {len(text):,} characters, more than {LONGEST_SCHEMA:,}", field=field)
+    def check_schema(self, schema: Mapping[str, Any], field: str, *, lenient: bool) -> None:
+        """Raise UserError where no object can satisfy a schema.
+
+        Args:
+            schema: of a function's arguments.
+            field: in which it stands.
+            lenient: keywords that no grammar can hold an answer to are let pass.
+        """
+        if schema.get("type", "object") != "object":
+            raise UserError("arguments are an object: its type is to be object", field=field)
+        self._check(json.dumps({**schema, "type": "object", "x-guidance": {"lenient": lenient}}), field)
+
+    def _check_text(self, schema: str, field: str) -> None:
+        _check_length(schema, field)
+        self._match(LLMatcher.grammar_from_json_schema(schema), field)
+
+    def _match(self, text: str, field: str) -> LLMatcher:
         matcher = LLMatcher(self._tokens, text, log_level=0)
         if matcher.is_error():
             raise UserError(_explain(matcher.get_error()), field=field)
         if not any(matcher.compute_bitmask()):
             raise UserError("no answer can satisfy it", field=field)
+        return matcher
+
+    def _compile_text(self, text: str, field: str) -> Grammar:
+        _check_length(text, field)
+        matcher = self._match(text, field)
         way = self._endings.find_way(matcher)
         jump = self._endings.find_jump(matcher, way) if way else 0
         return Grammar(matcher, self._endings, self._rows, way, jump)
@@ -189,12 +209,19 @@ class Grammar:
         return bool(self._matcher.validate_tokens(whole) == len(whole))
 
 
+def _check_length(text: str, field: str) -> None:
+    if len(text) > LONGEST_SCHEMA:
+        raise UserError(f"the grammar has {len(text):,} characters, more than {LONGEST_SCHEMA:,}", field=field)
+
+
 def _write_grammar(form: Format) -> str:
     if form.kind == "regex":
         return str(LLMatcher.grammar_from_regex(form.value))
     if form.kind == "choice":
         choices = " | ".join(json.dumps(choice, ensure_ascii=False) for choice in form.value)
         return str(LLMatcher.grammar_from_lark(f"start: {choices}"))
+    if form.kind == "calls":
+        return str(LLMatcher.grammar_from_lark(form.value))
     # Blanks between parts would let a small model write them for ever.
     options: JsonCompileOptions = {"whitespace_flexible": False}
     try:

@@ -101,7 +101,7 @@ class RuleGuide:
             token_ids=NO_TOKENS,
             logprobs=NO_TOKENS.astype(np.float32),
             text=draft.text,
-            finish=draft.finish or "stop",
+            finish="length" if draft.finish == "length" else "stop",
             version_spans=(),
         )
         graded = Graded(self._rewards, problem, completion, UNKNOWN)

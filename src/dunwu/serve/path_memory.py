@@ -44,9 +44,9 @@ class PathMemory:
         """Put the path of a question with other numbers behind this one, where there is one that leaves room."""
         question = _normalize(request)
         path = self.cache.find_path(self._hash, question) if self._hints else None
-        if path is None:
-            return request, None
         *earlier, last = request.messages
+        if path is None or last.role == "tool":
+            return request, None
         hinted = Message(role=last.role, content=f"{last.content}\n\n{write_hint(path, question.numbers)}")
         longer = replace(request, messages=(*earlier, hinted))
         return (longer, path) if self._leaves_room(longer) else (request, None)
@@ -97,7 +97,8 @@ def to_choice(hit: Hit) -> Choice:
 
 
 def _normalize(request: ChatRequest) -> NormalizedQuestion:
-    return normalize_conversation([asdict(message) for message in request.messages])
+    turns = [{"content": "", **{key: one for key, one in asdict(m).items() if one}} for m in request.messages]
+    return normalize_conversation(turns)
 
 
 def _write_sampling(request: ChatRequest) -> str:
@@ -111,5 +112,7 @@ def _write_sampling(request: ChatRequest) -> str:
             "stop": list(request.stop),
             "format": asdict(request.format) if request.format else None,
             "tools": [dict(tool) for tool in request.tools],
+            **({"must_call": request.must_call} if request.must_call else {}),
+            **({"one_call": True} if request.one_call else {}),
         }
     )

@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 from dunwu.errors import UserError
 from dunwu.rollout.seeds import derive_seed
-from dunwu.types import Message
+from dunwu.types import Message, ToolCall
 
-Finish = Literal["stop", "length"]
+Finish = Literal["stop", "length", "tool_calls"]
 
 
 class Busy(UserError):  # noqa: N818 -- an outcome, of which nobody is to blame
@@ -30,10 +30,10 @@ class Stopped(UserError):  # noqa: N818 -- an outcome, too
 class Format:
     """A form that answers must have: ``json_schema`` (a schema), ``regex`` (a pattern) or ``choice`` (a list of texts).
 
-    It holds for what follows the reasoning.
+    It holds for what follows the reasoning. ``calls`` is a grammar of calls, see ``write_form``.
     """
 
-    kind: Literal["json_schema", "regex", "choice"]
+    kind: Literal["json_schema", "regex", "choice", "calls"]
     value: Any
 
 
@@ -51,7 +51,9 @@ class ChatRequest:
         stop: texts that end the answer and are not part of it.
         top_logprobs: alternatives wanted beside each token's log-probability; None: no log-probabilities.
         format: of the answer.
-        tools: functions that the chat template tells the model of, as OpenAI writes them.
+        tools: functions that the chat template tells the model of, as OpenAI writes them; it may call them.
+        must_call: names of those of which one has to be called; empty: the model may answer without.
+        one_call: the first call ends the answer.
         client: who asks. Clients take turns where the queue is long.
         begun: tokens with which every answer begins; ``max_tokens`` counts those behind them.
         until: is called with the text behind them after each token; the answer is cut off where it returns True.
@@ -67,6 +69,8 @@ class ChatRequest:
     top_logprobs: int | None = None
     format: Format | None = None
     tools: tuple[Mapping[str, Any], ...] = ()
+    must_call: tuple[str, ...] = ()
+    one_call: bool = False
     client: str = ""
     begun: tuple[int, ...] = ()
     until: Callable[[str], bool] | None = None
@@ -89,6 +93,7 @@ class Piece:
         index: the choice.
         reasoning: more of the chain of thought.
         content: more of the answer.
+        calls: whole calls, by their place among all of the choice.
         logprobs: of the tokens of both, where they are wanted.
         finish: why it ended, with its last piece.
     """
@@ -96,6 +101,7 @@ class Piece:
     index: int
     reasoning: str = ""
     content: str = ""
+    calls: dict[int, ToolCall] = field(default_factory=dict)
     logprobs: list[TokenLogprob] = field(default_factory=list)
     finish: Finish | None = None
 
@@ -107,7 +113,8 @@ class Choice:
     Attributes:
         reasoning: the chain of thought without its tags; "" where the model did not think.
         content: the answer without tags; "" where the reasoning never ended.
-        finish: ``length`` where it was cut off.
+        calls: of functions, behind the content.
+        finish: ``length`` where it was cut off, ``tool_calls`` where there are calls and it was not.
         tokens: of the whole answer, the end of the sequence included.
         thinking_tokens: of these, the reasoning's with its tags.
         logprobs: of every token, where they were wanted.
@@ -121,6 +128,7 @@ class Choice:
     finish: Finish
     tokens: int
     thinking_tokens: int
+    calls: tuple[ToolCall, ...] = ()
     logprobs: tuple[TokenLogprob, ...] = ()
     closed: bool = False
     token_ids: tuple[int, ...] = ()

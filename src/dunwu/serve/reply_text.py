@@ -6,19 +6,22 @@ known. What a whole reply comes to is what the verifiers make of it (``verifiers
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Collection, Sequence
 from typing import Literal, NamedTuple
 
-from dunwu.verifiers.format import TAG, TAGS
+from dunwu.serve.tool_calls import CALL_TAGS, CLOSE, OPEN, CallEnd, Called, drop_tags, read_call
+from dunwu.verifiers.format import TAGS
 
 State = Literal["start", "thinking", "answer"]
 
 
 class Gain(NamedTuple):
-    """What a reply gained: more reasoning, more of the answer."""
+    """What a reply gained: more reasoning, more of the answer, whole calls."""
 
     reasoning: str = ""
     content: str = ""
+    calls: tuple[Called, ...] = ()
 
 
 class ReplyText:
@@ -27,6 +30,8 @@ class ReplyText:
     Args:
         opening: what the prompt has written of the reply: think tags, or "".
         stop: texts that end the answer, which does not hold them; a tag ends it, too.
+        functions: names of those that may be called; where there are none, tags of calls are text.
+        one_call: a call ends the answer.
 
     Attributes:
         state: where the text stands: before anything, in the reasoning, or in the answer.
@@ -34,10 +39,13 @@ class ReplyText:
         settled: what comes is the answer whatever it says: a grammar holds it, and tags in it are text.
     """
 
-    def __init__(self, opening: str, stop: Sequence[str] = ()) -> None:
+    def __init__(
+        self, opening: str, stop: Sequence[str] = (), functions: Collection[str] = (), *, one_call: bool = False
+    ) -> None:
         self.state: State = "answer" if "</think>" in opening else "thinking" if "<think>" in opening else "start"
         self.stopped = self.settled = False
-        self._stop = tuple(stop)
+        self._stop, self._functions, self._one_call = tuple(stop), functions, one_call
+        self._call: CallEnd | None = None
         self._raw = ""
         self._spaces = ""
         self._begun = False
@@ -60,25 +68,52 @@ class ReplyText:
         gain = self._read("", ends=True)
         if self.state == "thinking" and finish == "stop" and self._inside is not None:
             self.state, self._begun, self._spaces = "answer", False, ""
-            return Gain(gain.reasoning, gain.content + self._pass_answer(self._inside.strip(), ends=True))
+            return _join([gain, Gain(content=self._pass_answer(self._inside.strip(), ends=True))])
         return gain
 
     def _read(self, text: str, *, ends: bool) -> Gain:
         """Go from tag to tag; what may be the beginning of one is kept for later."""
         self._raw += text
-        reasoning, content = "", ""
-        while not self.stopped:
-            tag = None if self.settled else TAG.search(self._raw)
-            stretch = self._raw[: tag.start()] if tag else self._raw
-            kept = "" if tag or ends or self.settled else _find_beginning(stretch, TAGS)
-            gain = self._write(stretch[: len(stretch) - len(kept)], ends=ends and not tag)
-            reasoning, content = reasoning + gain.reasoning, content + gain.content
-            if tag is None:
-                self._raw = kept
-                break
-            self._raw = self._raw[tag.end() :]
+        gains, goes_on = list[Gain](), True
+        while goes_on and not self.stopped:
+            gain, goes_on = self._read_call(ends=ends) if self._call else self._read_text(ends=ends)
+            gains.append(gain)
+        return _join(gains)
+
+    def _read_text(self, *, ends: bool) -> tuple[Gain, bool]:
+        """Read up to the next tag; False where none is there."""
+        tags = self._list_tags()
+        tag = re.search("|".join(tags), self._raw) if tags else None
+        if tag and self.settled and self._raw[: tag.start()].strip():
+            tag = None
+        stretch = self._raw[: tag.start()] if tag else self._raw
+        kept = "" if tag or ends or not tags else _find_beginning(stretch, tags)
+        gain = self._write(stretch[: len(stretch) - len(kept)], ends=ends and not tag)
+        self._raw = self._raw[tag.end() :] if tag else kept
+        if tag:
             self._pass_tag(tag[0])
-        return Gain(reasoning, content)
+        return gain, tag is not None
+
+    def _list_tags(self) -> Sequence[str]:
+        """List the tags that mean something here; under a grammar an answer is calls from its beginning, or none."""
+        if self.settled:
+            return (OPEN,) if self._functions and not self._begun else ()
+        return (*TAGS, *CALL_TAGS) if self._functions and self.state != "thinking" else TAGS
+
+    def _read_call(self, *, ends: bool) -> tuple[Gain, bool]:
+        """Read a call, in which nothing is a tag but its end; False where that is not there. What is none is text."""
+        assert self._call is not None
+        end = self._call.find(self._raw)
+        if end is None and not ends:
+            return Gain(), False
+        body = self._raw[:end]
+        self._raw = "" if end is None else self._raw[end + len(CLOSE) :]
+        self._call = None
+        call = read_call(body, self._functions)
+        if call is None:
+            return self._write(drop_tags(body).strip(), ends=False), True
+        self.stopped = self._one_call
+        return Gain(calls=(call,)), True
 
     def _write(self, text: str, *, ends: bool) -> Gain:
         if self.state == "start" and text.strip():
@@ -102,6 +137,8 @@ class ReplyText:
             if self.state != "answer":
                 self._begun, self._spaces, self._inside = False, "", None
             self.state = "answer"
+        elif tag == OPEN:
+            self.state, self._call = "answer", CallEnd()
         elif tag == "<answer>" and self.state == "thinking":
             self._inside = ""
         elif tag == "<answer>":
@@ -132,6 +169,15 @@ class ReplyText:
         kept = "" if ends else _find_beginning(self._answer, self._stop)
         passed, self._answer = self._answer[: len(self._answer) - len(kept)], kept
         return passed
+
+
+def _join(gains: Sequence[Gain]) -> Gain:
+    """Make one gain of several."""
+    return Gain(
+        reasoning="".join(gain.reasoning for gain in gains),
+        content="".join(gain.content for gain in gains),
+        calls=tuple(call for gain in gains for call in gain.calls),
+    )
 
 
 def _find_beginning(text: str, wanted: Sequence[str]) -> str:

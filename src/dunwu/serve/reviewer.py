@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from threading import Event
 from typing import Final
@@ -14,6 +15,7 @@ from dunwu.serve.review.held_queue import HeldQueue
 from dunwu.serve.review.policy import Policy
 from dunwu.serve.review.verification import Check, apply_verification, check_by_vote, verify
 from dunwu.serve.service import GenerationService
+from dunwu.types import ToolCall
 
 SAMPLES: Final = 8
 """Fresh samples of the second verification."""
@@ -55,7 +57,7 @@ class Reviewer:
             left: set when nobody waits any more.
         """
         question = _write_question(request)
-        decision = decide(self._policy, question, choice.reasoning, choice.content, score=self._score)
+        decision = decide(self._policy, question, choice.reasoning, _write_answer(choice), score=self._score)
         if decision.action != "verify":
             return decision
         vote = check_by_vote(lambda _: self._derive(request, left))
@@ -71,7 +73,7 @@ class Reviewer:
             client,
             _write_question(request),
             choice.reasoning,
-            choice.content,
+            _write_answer(choice),
             topics=decision.topics,
             reasons=decision.reasons,
             webhook=webhook,
@@ -88,4 +90,14 @@ class Reviewer:
 
 
 def _write_question(request: ChatRequest) -> str:
-    return "\n\n".join(message.content for message in request.messages)
+    """Write all that the model is asked with: turns, calls of earlier ones, and what functions say of themselves."""
+    turns = [text for turn in request.messages for text in (turn.content, *map(_write_call, turn.calls)) if text]
+    return "\n\n".join([*turns, *(json.dumps(tool, ensure_ascii=False) for tool in request.tools)])
+
+
+def _write_answer(choice: Choice) -> str:
+    return "\n\n".join(text for text in (choice.content, *map(_write_call, choice.calls)) if text)
+
+
+def _write_call(call: ToolCall) -> str:
+    return f"{call.name} {call.arguments}"

@@ -19,9 +19,11 @@ from typing import Final
 
 import numpy as np
 import torch
+from jaxtyping import Int32
 
 from dunwu.errors import Fault, UserError, counted
 from dunwu.models.flops import count_worker_threads
+from dunwu.models.literal_text import find_special
 from dunwu.models.shape import find_shape
 from dunwu.rollout.builtin.batch import Batch
 from dunwu.rollout.builtin.decoder import make_decoder
@@ -30,9 +32,11 @@ from dunwu.rollout.builtin.prefix_store import PrefixStore
 from dunwu.rollout.builtin.scheduler import SequenceState
 from dunwu.serve.chat_model import ChatModel
 from dunwu.serve.fair_queue import FairQueue
-from dunwu.serve.grammar import Grammars
-from dunwu.serve.records import Busy, ChatRequest, Choice, Piece, Stopped
+from dunwu.serve.grammar import Grammar, Grammars
+from dunwu.serve.records import Busy, ChatRequest, Choice, Format, Piece, Stopped
+from dunwu.serve.tool_calls import list_functions, write_form
 from dunwu.serve.writer import Writer
+from dunwu.types import Sampling
 
 PREFILL_TOKENS: Final = 512
 """Of prompts that are read at once: what others may have to wait for between two of their tokens."""
@@ -236,19 +240,7 @@ class GenerationService:
             Stopped: the service is about to stop.
             UserError: the request cannot be answered by this model; the message says why.
         """
-        if len(request.seeds) > self.limits.queue:
-            text = f"{len(request.seeds):,} answers are more than the {self.limits.queue:,} that may wait"
-            raise UserError(text, field="n")
-        prompt, opening = self.model.encode(request.messages, request.tools)
-        if request.begun:
-            if request.format:
-                raise UserError("an answer that was begun elsewhere takes no format", field="response_format")
-            prompt = np.append(prompt, np.array(request.begun, dtype=np.int32))
-        sampling = self.model.plan_sampling(request, len(prompt))
-        grammar = self._grammars.compile(request.format) if request.format else None
-        if grammar is not None and grammar.shortest > sampling.max_new_tokens:
-            text = f"no answer of {sampling.max_new_tokens} tokens has this form: it takes about {grammar.shortest}"
-            raise UserError(text, field="max_completion_tokens")
+        prompt, opening, sampling, grammar = self._plan(request)
         writers = [
             Writer(index, self.model, request, sampling, opening, grammar.copy() if grammar else None, streams)
             for index in range(len(request.seeds))
@@ -270,6 +262,35 @@ class GenerationService:
             self.counts.prompt_tokens += len(prompt)
             self._changed.notify_all()
         return reply
+
+    def check(self, request: ChatRequest) -> None:
+        """Raise UserError where ``submit`` would, but for the queue: before an answer is promised that comes later."""
+        self._plan(request)
+
+    def _plan(self, request: ChatRequest) -> tuple[Int32[np.ndarray, " P"], str, Sampling, Grammar | None]:
+        """Return a request's prompt, what of it is the answer's, how tokens are drawn, and the grammar of answers."""
+        if len(request.seeds) > self.limits.queue:
+            text = f"{len(request.seeds):,} answers are more than the {self.limits.queue:,} that may wait"
+            raise UserError(text, field="n")
+        prompt, opening = self.model.encode(request.messages, request.tools)
+        form = self._find_form(request)
+        if request.begun:
+            if form:
+                raise UserError("an answer that was begun elsewhere takes no format", field="response_format")
+            prompt = np.append(prompt, np.array(request.begun, dtype=np.int32))
+        sampling = self.model.plan_sampling(request, len(prompt))
+        grammar = self._grammars.compile(form) if form else None
+        if grammar is not None and grammar.shortest > sampling.max_new_tokens:
+            text = f"no answer of {sampling.max_new_tokens} tokens has this form: it takes about {grammar.shortest}"
+            raise UserError(text, field="max_completion_tokens")
+        return prompt, opening, sampling, grammar
+
+    def _find_form(self, request: ChatRequest) -> Format | None:
+        """Return the form of a request's answers, after a look at the schemas of its functions."""
+        for number, (name, schema) in enumerate(list_functions(request.tools).items()):
+            lenient = name not in request.must_call and request.format is None
+            self._grammars.check_schema(schema, f"tools.{number}.function.parameters", lenient=lenient)
+        return write_form(request, find_special(self.model.policy.tokenizer) if request.tools else ())
 
     def cancel(self, reply: Reply) -> None:
         """See ``Reply.cancel``."""

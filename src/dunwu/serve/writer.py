@@ -6,6 +6,7 @@ what it has written is taken from another.
 
 from __future__ import annotations
 
+import uuid
 from collections import deque
 from collections.abc import Sequence
 from typing import Final
@@ -20,7 +21,8 @@ from dunwu.serve.chat_model import ChatModel
 from dunwu.serve.grammar import Grammar
 from dunwu.serve.records import ChatRequest, Choice, Finish, Piece, TokenLogprob
 from dunwu.serve.reply_text import Gain, ReplyText
-from dunwu.types import Sampling
+from dunwu.serve.tool_calls import list_functions
+from dunwu.types import Sampling, ToolCall
 
 ANSWER_SHARE: Final = 0.5
 """Of its tokens that an answer under a grammar keeps from the reasoning, at most."""
@@ -58,7 +60,8 @@ class Writer:
         self.index, self._streams = index, streams
         self.reads_logits = request.top_logprobs is not None
         self._model, self._request, self._most = model, request, sampling.max_new_tokens
-        self._reply = ReplyText(opening, (*model.stop, *request.stop))
+        functions = list_functions(request.tools)
+        self._reply = ReplyText(opening, (*model.stop, *request.stop), functions, one_call=request.one_call)
         self._stream = DecodeStream(skip_special_tokens=False)
         self._core = model.policy.tokenizer.backend_tokenizer
         self._eos_ids = frozenset(model.policy.eos_ids)
@@ -66,7 +69,7 @@ class Writer:
         self._budget = self._plan_budget()
         self._forced: deque[int] = deque()
         self._pieces: deque[Piece] = deque()
-        self._reasoning, self._content = list[str](), list[str]()
+        self._reasoning, self._content, self._calls = list[str](), list[str](), list[ToolCall]()
         self._logprobs: list[TokenLogprob] = []
         self.tokens = self._thinking_tokens = 0
         self._closed = False
@@ -144,11 +147,12 @@ class Writer:
 
     def finish(self, written: Written) -> None:
         """Write the last piece; called once the row has ended."""
-        finish: Finish = "stop" if self._reply.stopped else "length" if self._cut else written.finish
+        ended = "stop" if self._reply.stopped else "length" if self._cut else written.finish
         self._token_ids = tuple(written.token_ids.tolist())
         self._token_logprobs = tuple(written.logprobs.tolist())
-        gain = self._reply.end(finish)
-        self._add(gain, [], finish)
+        gain = self._reply.end(ended)
+        calls = ended == "stop" and (self._calls or gain.calls)
+        self._add(gain, [], "tool_calls" if calls else ended)
 
     @property
     def has_news(self) -> bool:
@@ -166,6 +170,7 @@ class Writer:
             index=self.index,
             reasoning="".join(piece.reasoning for piece in pieces),
             content="".join(piece.content for piece in pieces),
+            calls={place: call for piece in pieces for place, call in piece.calls.items()},
             logprobs=[found for piece in pieces for found in piece.logprobs],
             finish=pieces[-1].finish,
         )
@@ -176,6 +181,7 @@ class Writer:
         return Choice(
             reasoning="".join(self._reasoning),
             content="".join(self._content),
+            calls=tuple(self._calls),
             finish=self._finish,
             tokens=self.tokens,
             thinking_tokens=self._thinking_tokens,
@@ -188,14 +194,18 @@ class Writer:
     def _add(self, gain: Gain, logprobs: Sequence[TokenLogprob], finish: Finish | None = None) -> None:
         self._reasoning.append(gain.reasoning)
         self._content.append(gain.content)
+        calls = [ToolCall(id=f"call_{uuid.uuid4().hex}", name=name, arguments=given) for name, given in gain.calls]
+        placed = dict(enumerate(calls, len(self._calls)))
+        self._calls += calls
         self._logprobs += logprobs
         self._finish = finish
-        if self._streams and (gain.reasoning or gain.content or logprobs or finish):
+        if self._streams and (any(gain) or logprobs or finish):
             self._pieces.append(
                 Piece(
                     index=self.index,
                     reasoning=gain.reasoning,
                     content=gain.content,
+                    calls=placed,
                     logprobs=list(logprobs),
                     finish=finish,
                 )

@@ -50,7 +50,7 @@ def test_a_reply_is_parted_alike_wherever_it_is_cut(
     cuts = [[], list(range(1, len(text))), *([cut] for cut in range(len(text)))]
     cuts += [sorted(random.Random(seed).choices(range(len(text) + 1), k=4)) for seed in range(20)]
     for places in cuts:
-        assert read(text, opening, finish, places) == (reasoning, content), places
+        assert read(text, opening, finish, places)[:2] == (reasoning, content), places
 
 
 @pytest.mark.parametrize(("text", "opening"), [(case[0], case[1]) for case in CASES[:5]])
