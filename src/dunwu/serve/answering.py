@@ -140,9 +140,7 @@ class Answerer:
             UserError: the request cannot be answered by this model.
             Fault: the service failed, whoever asked has left, or an answer could not be held.
         """
-        self.check(order)
-        if self.reviewer is not None and len(request.seeds) > 1 and order.is_sample:
-            raise UserError("answers are reviewed here one by one: ask for one", field="n")
+        self._check_order(request, order)
         refused = self.reviewer.check_question(request) if self.reviewer else None
         if refused is not None:
             return _refuse(refused, {})
@@ -157,10 +155,17 @@ class Answerer:
             self.memory.keep(request, draft.choice, draft.vote)
         return answer
 
-    def check(self, order: Order) -> None:
-        """Check that a request is answered as it wants to be. Raises UserError where that takes a guide."""
+    def check(self, request: ChatRequest, order: Order) -> None:
+        """Raise UserError where ``answer`` would, but for the queue: before an answer is promised that comes later."""
+        self._check_order(request, order)
+        if order.stored is None:
+            self.service.check(request)
+
+    def _check_order(self, request: ChatRequest, order: Order) -> None:
         if order.guided_field is not None and self.guide is None:
             raise UserError("there is no guide here: start with --guide GUIDE", field=order.guided_field)
+        if self.reviewer is not None and len(request.seeds) > 1 and order.is_sample:
+            raise UserError("answers are reviewed here one by one: ask for one", field="n")
 
     def close(self) -> None:
         """Stop the service, and close the files of cache and queue."""

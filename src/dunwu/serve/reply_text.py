@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Sequence
 from typing import Literal, NamedTuple
 
-from dunwu.serve.tool_calls import CALL_TAGS, CLOSE, OPEN, CallEnd, Called, drop_tags, read_call
+from dunwu.serve.tool_calls import CALL_TAGS, CLOSE, OPEN, Called, CallEnd, drop_tags, read_call
 from dunwu.verifiers.format import TAGS
 
 State = Literal["start", "thinking", "answer"]

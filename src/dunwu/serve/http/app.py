@@ -77,7 +77,6 @@ def make_app(answerer: Answerer, keys: Keys | None = None) -> FastAPI:
             client=key.name,
             webhook=key.webhook,
         )
-        answerer.check(order)
         heading = Heading(model=service.model.name, seed=seed)
         if not order.is_sample or order.stored or answerer.reviewer:
             return await answer_whole(request, body, asked, order, heading)
@@ -93,6 +92,7 @@ def make_app(answerer: Answerer, keys: Keys | None = None) -> FastAPI:
             return desk.answer(asked, order, receive)
 
         if body.stream:
+            await asyncio.to_thread(answerer.check, asked, order)
             return EventStream(
                 lambda receive: stream_answer(heading, find(receive), includes_usage=body.includes_usage)
             )

@@ -6,12 +6,12 @@ import json
 import secrets
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from dunwu.serve.guided import SearchLimits
 from dunwu.serve.http.errors import explain_body
+from dunwu.serve.http.messages import Body, MessageBody, ToolChoice, Tools, find_forced
 from dunwu.serve.records import ChatRequest, Format, derive_seeds
-from dunwu.types import Message, Role
 
 MOST_CHOICES = 128
 MOST_STOPS, LONGEST_STOP = 16, 256
@@ -19,42 +19,6 @@ MOST_MESSAGES = 1024
 MOST_WIDTH, MOST_BEAMS, LONGEST_STEP = 64, 16, 1024
 Text = Annotated[str, Field(min_length=1)]
 Parsed = TypeVar("Parsed", bound="Body")
-
-
-class Body(BaseModel):
-    """A JSON object whose fields are all known."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-
-class TextPart(Body):
-    """A part of a message's content; texts alone are read."""
-
-    type: Literal["text", "input_text", "output_text"]
-    text: str
-
-
-class MessageBody(BaseModel):
-    """One turn. Fields beside role and content (a name, an earlier chain of thought) are let pass."""
-
-    role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[TextPart] | None = None
-
-    @field_validator("content")
-    @classmethod
-    def check_unicode(cls, content: str | list[TextPart] | None) -> str | list[TextPart] | None:
-        """Refuse lone surrogates, which no tokenizer reads."""
-        texts = [content] if isinstance(content, str) else [part.text for part in content or ()]
-        if any("\ud800" <= character <= "\udfff" for text in texts for character in text):
-            raise ValueError("it is no valid Unicode: a lone surrogate")
-        return content
-
-    def read(self) -> Message:
-        """Return the turn as the service takes it; developers' turns are the system's."""
-        parts = self.content if isinstance(self.content, list) else None
-        text = "".join(part.text for part in parts) if parts is not None else str(self.content or "")
-        role: Role = "system" if self.role == "developer" else self.role
-        return Message(role=role, content=text)
 
 
 class JsonSchema(Body):
@@ -146,8 +110,8 @@ class ChatBody(Body):
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     response_format: ResponseFormat | None = None
     structured_outputs: StructuredOutputs | None = None
-    tools: Annotated[list[dict[str, Any]], Field(max_length=128)] | None = None
-    tool_choice: Literal["none", "auto"] | None = None
+    tools: Tools = []
+    tool_choice: ToolChoice | None = None
     vote: Annotated[int, Field(ge=2, le=MOST_CHOICES)] | None = None
     vote_confidence: Annotated[float, Field(ge=0.5, lt=1.0)] | None = None
     vote_weighted: bool = False
@@ -204,6 +168,8 @@ class ChatBody(Body):
             raise ValueError("vote_confidence takes vote")
         if self.response_format and self.structured_outputs:
             raise ValueError("response_format and structured_outputs ask for two forms")
+        if find_forced(self.tools, self.tool_choice) and self.vote is not None:
+            raise ValueError("vote counts answers, and tool_choice wants a call")
         if self.messages[-1].role == "assistant":
             raise ValueError("the last message is the assistant's: there is nothing to answer")
         return self
@@ -217,6 +183,10 @@ class ChatBody(Body):
     def includes_usage(self) -> bool:
         """Whether a stream ends with how many tokens there were."""
         return self.stream_options is not None and self.stream_options.include_usage
+
+    def write_tools(self) -> list[dict[str, Any]]:
+        """Write the tools as they came, for the template and for who wants to see them again."""
+        return [tool.model_dump(exclude_unset=True) for tool in self.tools]
 
     def read(self, temperature: float, top_p: float, client: str) -> tuple[ChatRequest, int]:
         """Return the request as the service takes it, and the seed that its answers' seeds are made of.
@@ -239,7 +209,9 @@ class ChatBody(Body):
             stop=stop,
             top_logprobs=(self.top_logprobs or 0) if self.logprobs else None,
             format=wanted.read() if wanted else None,
-            tools=() if self.tool_choice == "none" else tuple(self.tools or ()),
+            tools=() if self.tool_choice == "none" else tuple(self.write_tools()),
+            must_call=find_forced(self.tools, self.tool_choice),
+            one_call=self.parallel_tool_calls is False,
             client=self.user or client,
         )
         return request, seed

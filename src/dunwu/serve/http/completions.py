@@ -17,6 +17,7 @@ from dunwu.serve.http.bodies import write_json
 from dunwu.serve.http.news import News
 from dunwu.serve.records import Choice, Piece, TokenLogprob
 from dunwu.serve.service import Reply
+from dunwu.types import ToolCall
 
 DONE = b"data: [DONE]\n\n"
 
@@ -123,7 +124,13 @@ async def stream_answer(
                 yield _write_event(heading, [], vote=report.describe())
                 continue
             choice = report.choice
-            whole = Piece(index=0, reasoning=choice.reasoning, content=choice.content, logprobs=list(choice.logprobs))
+            whole = Piece(
+                index=0,
+                reasoning=choice.reasoning,
+                content=choice.content,
+                calls=dict(enumerate(choice.calls)),
+                logprobs=list(choice.logprobs),
+            )
             yield _write_event(heading, [_write_delta(whole) | {"finish_reason": report.finish}], **report.more)
             if includes_usage:
                 yield _write_event(heading, [], usage=_count(report))
@@ -151,12 +158,16 @@ def _write_delta(piece: Piece) -> dict[str, Any]:
         delta |= _name_reasoning(piece.reasoning)
     if piece.content:
         delta["content"] = piece.content
+    if piece.calls:
+        delta["tool_calls"] = [{"index": place, **_write_call(call)} for place, call in piece.calls.items()]
     logprobs = _write_logprobs(piece.logprobs) if piece.logprobs else None
     return {"index": piece.index, "delta": delta, "logprobs": logprobs, "finish_reason": piece.finish}
 
 
 def _write_choice(index: int, choice: Choice) -> dict[str, Any]:
-    message = {"role": "assistant", "content": choice.content}
+    message: dict[str, Any] = {"role": "assistant", "content": choice.content}
+    if choice.calls:
+        message |= {"content": choice.content or None, "tool_calls": [_write_call(call) for call in choice.calls]}
     if choice.reasoning or choice.thinking_tokens:
         message |= _name_reasoning(choice.reasoning)
     return {
@@ -165,6 +176,10 @@ def _write_choice(index: int, choice: Choice) -> dict[str, Any]:
         "logprobs": _write_logprobs(choice.logprobs) if choice.logprobs else None,
         "finish_reason": choice.finish,
     }
+
+
+def _write_call(call: ToolCall) -> dict[str, Any]:
+    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
 
 
 def _name_reasoning(text: str) -> dict[str, str]:

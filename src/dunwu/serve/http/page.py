@@ -15,8 +15,9 @@ from dunwu.analysis.reasoning.highlights import LONGEST_SHOWN, highlight
 from dunwu.observatory.rendering import render
 from dunwu.observatory.web.assets import send_asset
 from dunwu.serve.chat_model import ChatModel
-from dunwu.serve.http.bodies import Body, parse_body
+from dunwu.serve.http.bodies import parse_body
 from dunwu.serve.http.guard import read_body
+from dunwu.serve.http.messages import Body
 
 VOTES: Final = (4, 8, 16, 32)
 WAYS: Final = (
