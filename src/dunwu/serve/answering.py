@@ -21,7 +21,7 @@ from dunwu.serve.guided import Guided, SearchLimits, best_of, make_weight_of, se
 from dunwu.serve.guides import Guide
 from dunwu.serve.path_cache.records import Hit
 from dunwu.serve.path_memory import PathMemory, describe_hit, to_choice
-from dunwu.serve.records import ChatRequest, Choice
+from dunwu.serve.records import ChatRequest, Choice, Finish
 from dunwu.serve.review.decision import Decision
 from dunwu.serve.reviewer import Reviewer
 from dunwu.serve.service import GenerationService
@@ -79,7 +79,7 @@ class Answer:
     """
 
     choice: Choice
-    finish: str
+    finish: Finish
     prompt_tokens: int = 0
     tokens: int = 0
     more: dict[str, Any] = field(default_factory=dict)

@@ -7,7 +7,7 @@ table that is computed before the first token.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
@@ -77,7 +77,17 @@ class Grammars:
         Raises:
             UserError: it is none, or no answer can satisfy it; the message says why.
         """
-        return self._compile(_write_grammar(form), "tools" if form.kind == "calls" else "response_format").copy()
+        if form.kind == "calls":
+            return self._compile(form.value.grammar, "tools", form.value.heads).copy()
+        return self._compile(_write_grammar(form), "response_format", ()).copy()
+
+    def find_special(self, texts: Iterable[str]) -> set[str]:
+        """Find which texts are tokens that no text of a grammar allows, and its names of special tokens do.
+
+        Beside special tokens they are all that were added to a vocabulary and look like tags.
+        """
+        places = {text: self._core.token_to_id(text) for text in texts}
+        return {text for text, n in places.items() if n is not None and self._tokens.is_special_token(n)}
 
     def check_schema(self, schema: Mapping[str, Any], field: str, *, lenient: bool) -> None:
         """Raise UserError where no object can satisfy a schema.
@@ -95,6 +105,13 @@ class Grammars:
         _check_length(schema, field)
         self._match(LLMatcher.grammar_from_json_schema(schema), field)
 
+    def _measure(self, matcher: LLMatcher, head: str) -> int:
+        """Return the tokens of a short answer that begins so."""
+        token_ids = self._core.encode(head, add_special_tokens=False).ids
+        other = matcher.deep_copy()
+        other.consume_tokens(token_ids)
+        return len(token_ids) + len(self._endings.find_way(other) or ())
+
     def _match(self, text: str, field: str) -> LLMatcher:
         matcher = LLMatcher(self._tokens, text, log_level=0)
         if matcher.is_error():
@@ -103,11 +120,12 @@ class Grammars:
             raise UserError("no answer can satisfy it", field=field)
         return matcher
 
-    def _compile_text(self, text: str, field: str) -> Grammar:
+    def _compile_text(self, text: str, field: str, heads: tuple[str, ...]) -> Grammar:
         _check_length(text, field)
         matcher = self._match(text, field)
         way = self._endings.find_way(matcher)
         jump = self._endings.find_jump(matcher, way) if way else 0
+        jump = max([jump, *(self._measure(matcher, head) for head in heads)])
         return Grammar(matcher, self._endings, self._rows, way, jump)
 
 
@@ -220,8 +238,6 @@ def _write_grammar(form: Format) -> str:
     if form.kind == "choice":
         choices = " | ".join(json.dumps(choice, ensure_ascii=False) for choice in form.value)
         return str(LLMatcher.grammar_from_lark(f"start: {choices}"))
-    if form.kind == "calls":
-        return str(LLMatcher.grammar_from_lark(form.value))
     # Blanks between parts would let a small model write them for ever.
     options: JsonCompileOptions = {"whitespace_flexible": False}
     try:

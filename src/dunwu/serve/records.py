@@ -15,7 +15,7 @@ from dunwu.errors import UserError
 from dunwu.rollout.seeds import derive_seed
 from dunwu.types import Message, ToolCall
 
-Finish = Literal["stop", "length", "tool_calls"]
+Finish = Literal["stop", "length", "tool_calls", "content_filter"]
 
 
 class Busy(UserError):  # noqa: N818 -- an outcome, of which nobody is to blame
@@ -95,7 +95,7 @@ class Piece:
         content: more of the answer.
         calls: whole calls, by their place among all of the choice.
         logprobs: of the tokens of both, where they are wanted.
-        finish: why it ended, with its last piece.
+        finish: why it ended, with its last piece; ``content_filter`` where a policy kept it back.
     """
 
     index: int

@@ -23,7 +23,6 @@ from jaxtyping import Int32
 
 from dunwu.errors import Fault, UserError, counted
 from dunwu.models.flops import count_worker_threads
-from dunwu.models.literal_text import find_special
 from dunwu.models.shape import find_shape
 from dunwu.rollout.builtin.batch import Batch
 from dunwu.rollout.builtin.decoder import make_decoder
@@ -34,7 +33,7 @@ from dunwu.serve.chat_model import ChatModel
 from dunwu.serve.fair_queue import FairQueue
 from dunwu.serve.grammar import Grammar, Grammars
 from dunwu.serve.records import Busy, ChatRequest, Choice, Format, Piece, Stopped
-from dunwu.serve.tool_calls import list_functions, write_form
+from dunwu.serve.tool_calls import CALL_TAGS, list_functions, write_form
 from dunwu.serve.writer import Writer
 from dunwu.types import Sampling
 
@@ -290,7 +289,7 @@ class GenerationService:
         for number, (name, schema) in enumerate(list_functions(request.tools).items()):
             lenient = name not in request.must_call and request.format is None
             self._grammars.check_schema(schema, f"tools.{number}.function.parameters", lenient=lenient)
-        return write_form(request, find_special(self.model.policy.tokenizer) if request.tools else ())
+        return write_form(request, self._grammars.find_special(CALL_TAGS) if request.tools else ())
 
     def cancel(self, reply: Reply) -> None:
         """See ``Reply.cancel``."""

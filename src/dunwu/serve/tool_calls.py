@@ -15,6 +15,8 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+from llguidance import LLMatcher
+
 from dunwu.errors import UserError
 from dunwu.serve.records import ChatRequest, Format
 from dunwu.verifiers.format import TAGS
@@ -24,8 +26,10 @@ CLOSE: Final = "</tool_call>"
 CALL_TAGS: Final = (OPEN, CLOSE)
 MARKS: Final = re.compile(rf'\\.|["\n]|{CLOSE}')
 """What decides whether a tag stands in a text of JSON; such a text has no line break."""
-SPELLING: Final = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
-"""JSON as templates write it, so that models know it."""
+CLOSE_SPELLING: Final = {"whitespace_flexible": False}
+"""JSON without blanks, as all answers under a schema have it."""
+SPELLING: Final = {**CLOSE_SPELLING, "item_separator": ", ", "key_separator": ": "}
+"""JSON as templates write calls, so that models know it."""
 NOTHING: Final = {"properties": {}, "additionalProperties": False}
 """The schema of a function that says nothing of arguments."""
 
@@ -35,6 +39,13 @@ class Called(NamedTuple):
 
     name: str
     arguments: str
+
+
+class CallGrammar(NamedTuple):
+    """A grammar as llguidance takes it, and what calls begin with: one may be longer than another by any number."""
+
+    grammar: str
+    heads: tuple[str, ...]
 
 
 class CallEnd:
@@ -89,7 +100,7 @@ def write_form(request: ChatRequest, special: Collection[str]) -> Format | None:
 
     Args:
         request: whose tools are calls' functions.
-        special: the texts of the tokenizer's special tokens.
+        special: which of ``CALL_TAGS`` a grammar has to name as tokens, see ``Grammars.find_special``.
 
     Raises:
         UserError: the answer has a form that leaves no room for calls.
@@ -107,15 +118,20 @@ def write_form(request: ChatRequest, special: Collection[str]) -> Format | None:
         "calls: call" if request.one_call else 'calls: call ("\\n" call)*',
     ]
     for number, (name, schema) in enumerate(schemas):
-        head = f'{{"name": {json.dumps(name)}, "arguments": '
-        lines.append(f'call{number}: {json.dumps(head)} arguments{number} "}}"')
-        lines.append(f"arguments{number}: %json {_write_schema(schema)}")
+        lines.append(f'call{number}: {json.dumps(_write_head(name))} arguments{number} "}}"')
+        lines.append(f"arguments{number}: %json {_write_schema(schema, SPELLING)}")
     if form is not None and not request.must_call:
-        lines += ["start: calls | answer", f"answer: %json {_write_schema(form.value)}"]
+        lines += ["start: calls | answer", f"answer: %json {_write_schema(form.value, CLOSE_SPELLING)}"]
     else:
         lines.append("start: calls")
-    return Format(kind="calls", value="\n".join(lines))
+    grammar = str(LLMatcher.grammar_from_lark("\n".join(lines)))
+    heads = tuple(f"{OPEN}\n{_write_head(name)}" for name, _ in schemas)
+    return Format(kind="calls", value=CallGrammar(grammar, heads))
 
 
-def _write_schema(schema: Mapping[str, Any]) -> str:
-    return json.dumps({**schema, "x-guidance": SPELLING})
+def _write_head(name: str) -> str:
+    return f'{{"name": {json.dumps(name)}, "arguments": '
+
+
+def _write_schema(schema: Mapping[str, Any], spelling: Mapping[str, Any]) -> str:
+    return json.dumps({**schema, "x-guidance": spelling})

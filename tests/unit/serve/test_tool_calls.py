@@ -104,9 +104,9 @@ def test_forms_of_answers_beside_tools() -> None:
         write_form(ChatRequest(messages=(), tools=tools, format=choice), ())
     both = write_form(ChatRequest(messages=(), tools=tools, format=schema), ())
     assert both is not None
-    assert "start: calls | answer" in both.value
+    assert "start: calls | answer" in both.value.grammar
     forced = write_form(ChatRequest(messages=(), tools=tools, format=schema, must_call=("a",)), ("<tool_call>",))
     assert forced is not None
-    assert "answer" not in forced.value
-    assert "call: <tool_call> " in forced.value
-    assert json.dumps("</tool_call>") in forced.value
+    assert "answer" not in forced.value.grammar
+    assert "call: <tool_call> " in forced.value.grammar
+    assert json.dumps("</tool_call>") in forced.value.grammar

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -14,18 +15,19 @@ from starlette.exceptions import HTTPException
 from starlette.types import Receive
 
 from dunwu.errors import Fault, UserError
-from dunwu.serve.answering import Answer, Answerer, Order
-from dunwu.serve.ballot import Vote
+from dunwu.serve.answering import Answerer, Order
 from dunwu.serve.http.bodies import ChatBody, parse_body
-from dunwu.serve.http.completions import Heading, stream_answer, stream_reply, write_answer, write_completion
+from dunwu.serve.http.completions import ChatForm
 from dunwu.serve.http.desk import Desk
 from dunwu.serve.http.errors import Refusal, respond
 from dunwu.serve.http.event_stream import EventStream
 from dunwu.serve.http.guard import Guard, name_connection, read_body
 from dunwu.serve.http.metrics import write_metrics
 from dunwu.serve.http.news import News
+from dunwu.serve.http.outcomes import Events, Form, Heading, Outcome, follow_answer, follow_reply
 from dunwu.serve.http.page import add_page
-from dunwu.serve.records import ChatRequest
+from dunwu.serve.http.responses import ResponseForm
+from dunwu.serve.http.responses_body import ResponsesBody, renamed_fields
 from dunwu.serve.review.keys import Key, Keys
 from dunwu.serve.review.router import make_review_router
 from dunwu.serve.service import GenerationService
@@ -61,6 +63,15 @@ def make_app(answerer: Answerer, keys: Keys | None = None) -> FastAPI:
     @app.post("/v1/chat/completions")
     async def chat_completions(request: Request) -> Response:
         body = parse_body(ChatBody, await read_body(request))
+        return await answer(request, body, partial(ChatForm, includes_usage=body.includes_usage))
+
+    @app.post("/v1/responses")
+    async def responses(request: Request) -> Response:
+        body = parse_body(ResponsesBody, await read_body(request))
+        with renamed_fields():
+            return await answer(request, body.read(), partial(ResponseForm, body=body))
+
+    async def answer(request: Request, body: ChatBody, make_form: Callable[[Heading], Form]) -> Response:
         _check_model(service, body.model)
         asked, seed = body.read(*service.model.sampling, name_connection(request))
         no_store = "no-store" in request.headers.get("cache-control", "")
@@ -78,41 +89,27 @@ def make_app(answerer: Answerer, keys: Keys | None = None) -> FastAPI:
             webhook=key.webhook,
         )
         heading = Heading(model=service.model.name, seed=seed)
-        if not order.is_sample or order.stored or answerer.reviewer:
-            return await answer_whole(request, body, asked, order, heading)
-        if remembers:
+        is_whole = bool(not order.is_sample or order.stored or answerer.reviewer)
+        if is_whole and body.stream:
+            await asyncio.to_thread(answerer.check, asked, order)
+        elif remembers and not is_whole:
             asked, more = await asyncio.to_thread(answerer.prepare, asked, order)
             heading = replace(heading, more=more)
-        return await answer_in_pieces(request, body, asked, heading)
-
-    async def answer_whole(
-        request: Request, body: ChatBody, asked: ChatRequest, order: Order, heading: Heading
-    ) -> Response:
-        def find(receive: Receive) -> AsyncGenerator[Vote | Answer]:
-            return desk.answer(asked, order, receive)
-
-        if body.stream:
-            await asyncio.to_thread(answerer.check, asked, order)
-            return EventStream(
-                lambda receive: stream_answer(heading, find(receive), includes_usage=body.includes_usage)
-            )
-        async for found in find(request.receive):
-            if isinstance(found, Answer):
-                return JSONResponse(write_answer(heading, found))
-        raise Fault("the answer did not come")
-
-    async def answer_in_pieces(request: Request, body: ChatBody, asked: ChatRequest, heading: Heading) -> Response:
-        reply = await asyncio.to_thread(service.submit, asked, streams=bool(body.stream))
+        reply = None if is_whole else await asyncio.to_thread(service.submit, asked, streams=bool(body.stream))
         news: News = request.app.state.news
+
+        def follow(receive: Receive) -> Events:
+            return follow_reply(reply, news, receive) if reply else follow_answer(desk.answer(asked, order, receive))
+
+        form = make_form(heading)
         if body.stream:
-            return EventStream(
-                lambda receive: stream_reply(heading, reply, news, receive, includes_usage=body.includes_usage)
-            )
-        async for _ in news.listen(reply, request.receive):
-            pass
-        if reply.is_cancelled:
-            raise Refusal(CLIENT_LEFT, "the client has left")
-        return JSONResponse(write_completion(heading, reply))
+            choices = len(reply.writers) if reply else 1
+            return EventStream(lambda receive: form.stream(follow(receive), choices))
+        async with aclosing(follow(request.receive)) as events:
+            async for event in events:
+                if isinstance(event, Outcome):
+                    return JSONResponse(form.write(event))
+        raise Refusal(CLIENT_LEFT, "the client has left")
 
     return app
 

@@ -110,7 +110,7 @@ class ChatBody(Body):
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     response_format: ResponseFormat | None = None
     structured_outputs: StructuredOutputs | None = None
-    tools: Tools = []
+    tools: Tools = Field(default_factory=list)
     tool_choice: ToolChoice | None = None
     vote: Annotated[int, Field(ge=2, le=MOST_CHOICES)] | None = None
     vote_confidence: Annotated[float, Field(ge=0.5, lt=1.0)] | None = None

@@ -1,155 +1,69 @@
-"""Replies of the service as OpenAI's clients read them: whole, or piece by piece as server-sent events."""
+"""Chat completions as OpenAI's clients read them: whole, or piece by piece as server-sent events."""
 
 from __future__ import annotations
 
-import time
-import uuid
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from typing import Any
 
-from starlette.types import Receive
-
-from dunwu.serve.answering import Answer
 from dunwu.serve.ballot import Vote
 from dunwu.serve.http.bodies import write_json
-from dunwu.serve.http.news import News
-from dunwu.serve.records import Choice, Piece, TokenLogprob
-from dunwu.serve.service import Reply
+from dunwu.serve.http.outcomes import Events, Gains, Heading, Outcome
+from dunwu.serve.records import Choice, Finish, Piece, TokenLogprob
 from dunwu.types import ToolCall
 
 DONE = b"data: [DONE]\n\n"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Heading:
-    """What all parts of one completion begin with.
+class ChatForm:
+    """See the module.
 
-    Attributes:
-        model: its name.
-        seed: asks for the same again.
-        more: fields beside OpenAI's: where the answer comes from.
-        id: of the completion.
-        created: seconds of the epoch.
+    Args:
+        heading: of all parts.
+        includes_usage: a last event says how many tokens there were.
     """
 
-    model: str
-    seed: int
-    more: Mapping[str, Any] = field(default_factory=dict)
-    id: str = field(default_factory=lambda: f"chatcmpl-{uuid.uuid4().hex}")
-    created: int = field(default_factory=lambda: int(time.time()))
+    def __init__(self, heading: Heading, *, includes_usage: bool) -> None:
+        self._heading, self._includes_usage = heading, includes_usage
 
-    def write(self, kind: str, **more: Any) -> dict[str, Any]:
-        """Return the object of a kind."""
-        head = {"id": self.id, "object": kind, "created": self.created, "model": self.model, "seed": self.seed}
-        return {**head, **self.more, **more}
+    def write(self, outcome: Outcome) -> dict[str, Any]:
+        """See ``Form``."""
+        ended = zip(outcome.choices, outcome.finishes, strict=True)
+        choices = [_write_choice(index, choice, finish) for index, (choice, finish) in enumerate(ended)]
+        return self._head("chat.completion", choices=choices, usage=_count(outcome), **outcome.more)
 
+    async def stream(self, events: Events, choices: int) -> AsyncGenerator[bytes]:
+        """See ``Form``."""
+        delta = {"role": "assistant", "content": ""}
+        begun = {"delta": delta, "logprobs": None, "finish_reason": None}
+        yield b"".join(self._write_event([{"index": index, **begun}]) for index in range(choices))
+        async with aclosing(events):
+            async for event in events:
+                if isinstance(event, Vote):
+                    yield self._write_event([], vote=event.describe())
+                elif isinstance(event, Gains):
+                    yield b"".join(self._write_event([_write_delta(piece)], **event.more) for piece in event.pieces)
+                elif self._includes_usage:
+                    yield self._write_event([], usage=_count(event))
+        yield DONE
 
-def write_completion(heading: Heading, reply: Reply) -> dict[str, Any]:
-    """Return the whole completion of a reply that has ended."""
-    choices = reply.collect()
-    return heading.write(
-        "chat.completion",
-        choices=[_write_choice(index, choice) for index, choice in enumerate(choices)],
-        usage=count_usage(reply, choices),
-    )
+    def _head(self, kind: str, **more: Any) -> dict[str, Any]:
+        head = self._heading
+        fields = {"id": f"chatcmpl-{head.id}", "object": kind, "created": head.created, "model": head.model}
+        return {**fields, "seed": head.seed, **head.more, **more}
 
-
-def write_answer(heading: Heading, answer: Answer) -> dict[str, Any]:
-    """Return the completion of an answer that came whole."""
-    choice = _write_choice(0, answer.choice) | {"finish_reason": answer.finish}
-    return heading.write("chat.completion", choices=[choice], usage=_count(answer), **answer.more)
-
-
-def _count(answer: Answer) -> dict[str, Any]:
-    return _write_usage(answer.prompt_tokens, answer.tokens, [answer.choice])
-
-
-def count_usage(reply: Reply, choices: Sequence[Choice]) -> dict[str, Any]:
-    """Count the tokens of a reply."""
-    return _write_usage(reply.prompt_tokens, sum(choice.tokens for choice in choices), choices)
+    def _write_event(self, choices: list[dict[str, Any]], **more: Any) -> bytes:
+        chunk = self._head("chat.completion.chunk", choices=choices, **more)
+        return f"data: {write_json(chunk)}\n\n".encode()
 
 
-def _write_usage(prompt: int, written: int, choices: Sequence[Choice]) -> dict[str, Any]:
+def _count(outcome: Outcome) -> dict[str, Any]:
     return {
-        "prompt_tokens": prompt,
-        "completion_tokens": written,
-        "total_tokens": prompt + written,
-        "completion_tokens_details": {"reasoning_tokens": sum(choice.thinking_tokens for choice in choices)},
+        "prompt_tokens": outcome.prompt_tokens,
+        "completion_tokens": outcome.tokens,
+        "total_tokens": outcome.prompt_tokens + outcome.tokens,
+        "completion_tokens_details": {"reasoning_tokens": sum(choice.thinking_tokens for choice in outcome.choices)},
     }
-
-
-async def stream_reply(
-    heading: Heading, reply: Reply, news: News, receive: Receive, *, includes_usage: bool
-) -> AsyncGenerator[bytes]:
-    """Yield the events of a reply.
-
-    Args:
-        heading: of all events.
-        reply: of the service.
-        news: wakes us.
-        receive: of ASGI.
-        includes_usage: a last event says how many tokens there were.
-
-    Raises:
-        Fault: the service failed on the way.
-    """
-    yield b"".join(_write_start(heading, index) for index in range(len(reply.writers)))
-    async with aclosing(news.listen(reply, receive)) as gains:
-        async for pieces in gains:
-            yield b"".join(_write_event(heading, [_write_delta(piece)]) for piece in pieces)
-    if includes_usage and not reply.is_cancelled:
-        yield _write_event(heading, [], usage=count_usage(reply, reply.collect()))
-
-
-async def stream_answer(
-    heading: Heading, found: AsyncGenerator[Vote | Answer], *, includes_usage: bool
-) -> AsyncGenerator[bytes]:
-    """Yield the events of an answer that comes whole: how a vote stands after each sample, and at last the answer.
-
-    Args:
-        heading: of all events.
-        found: see ``Desk.answer``.
-        includes_usage: a last event says how many tokens there were.
-
-    Raises:
-        UserError: the request cannot be answered.
-        Fault: the service failed on the way.
-    """
-    yield _write_start(heading, 0)
-    async with aclosing(found) as reports:
-        async for report in reports:
-            if isinstance(report, Vote):
-                yield _write_event(heading, [], vote=report.describe())
-                continue
-            choice = report.choice
-            whole = Piece(
-                index=0,
-                reasoning=choice.reasoning,
-                content=choice.content,
-                calls=dict(enumerate(choice.calls)),
-                logprobs=list(choice.logprobs),
-            )
-            yield _write_event(heading, [_write_delta(whole) | {"finish_reason": report.finish}], **report.more)
-            if includes_usage:
-                yield _write_event(heading, [], usage=_count(report))
-
-
-def _write_start(heading: Heading, index: int) -> bytes:
-    """Write the event with which a choice begins: its role."""
-    delta = {"role": "assistant", "content": ""}
-    return _write_event(heading, [{"index": index, "delta": delta, "logprobs": None, "finish_reason": None}])
-
-
-def write_error_event(body: dict[str, Any]) -> bytes:
-    """Write an error that came in the middle of a stream."""
-    return f"data: {write_json(body)}\n\n".encode()
-
-
-def _write_event(heading: Heading, choices: list[dict[str, Any]], **more: Any) -> bytes:
-    chunk = heading.write("chat.completion.chunk", choices=choices, **more)
-    return f"data: {write_json(chunk)}\n\n".encode()
 
 
 def _write_delta(piece: Piece) -> dict[str, Any]:
@@ -164,7 +78,7 @@ def _write_delta(piece: Piece) -> dict[str, Any]:
     return {"index": piece.index, "delta": delta, "logprobs": logprobs, "finish_reason": piece.finish}
 
 
-def _write_choice(index: int, choice: Choice) -> dict[str, Any]:
+def _write_choice(index: int, choice: Choice, finish: Finish) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": choice.content}
     if choice.calls:
         message |= {"content": choice.content or None, "tool_calls": [_write_call(call) for call in choice.calls]}
@@ -174,7 +88,7 @@ def _write_choice(index: int, choice: Choice) -> dict[str, Any]:
         "index": index,
         "message": message,
         "logprobs": _write_logprobs(choice.logprobs) if choice.logprobs else None,
-        "finish_reason": choice.finish,
+        "finish_reason": finish,
     }
 
 

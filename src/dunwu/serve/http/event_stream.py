@@ -9,7 +9,7 @@ from fastapi.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from dunwu.errors import Fault, UserError
-from dunwu.serve.http.completions import DONE, write_error_event
+from dunwu.serve.http.bodies import write_json
 from dunwu.serve.http.errors import render_error
 
 MakeEvents = Callable[[Receive], AsyncGenerator[bytes]]
@@ -20,7 +20,7 @@ class EventStream(Response):
     """Sends events as they are made, and an error that comes in the middle as one of them.
 
     Args:
-        make_events: the events but for the last, which says that there are no more.
+        make_events: the events.
     """
 
     media_type = "text/event-stream"
@@ -41,6 +41,6 @@ class EventStream(Response):
             async with aclosing(self._make_events(receive)) as events:
                 async for event in events:
                     await write(event)
-            await write(DONE, more=False)
+            await write(b"", more=False)
         except (Fault, UserError) as error:
-            await write(write_error_event(render_error(error)[1]), more=False)
+            await write(f"data: {write_json(render_error(error)[1])}\n\n".encode(), more=False)

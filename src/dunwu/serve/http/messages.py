@@ -30,7 +30,7 @@ class Body(BaseModel):
 
 
 class TextPart(Body):
-    """A part of a message's content; texts alone are read. What clients were sent with one comes back, and is let pass."""
+    """A part of a message's content; texts alone are read. What clients were sent beside one is let pass."""
 
     type: Literal["text", "input_text", "output_text"]
     text: str
@@ -115,6 +115,12 @@ class MessageBody(Body):
         )
 
 
+class Function(Body):
+    """A tool of the one kind that is known."""
+
+    type: Literal["function"]
+
+
 class FunctionBody(Body):
     """A function that may be called. ``strict`` is let pass: a call that has to come is always held to its schema."""
 
@@ -124,10 +130,9 @@ class FunctionBody(Body):
     strict: bool | None = None
 
 
-class ToolBody(Body):
-    """A tool; functions alone are known."""
+class ToolBody(Function):
+    """A function that may be called."""
 
-    type: Literal["function"]
     function: FunctionBody
 
 
@@ -137,10 +142,9 @@ class FunctionName(Body):
     name: str
 
 
-class NamedTool(Body):
+class NamedTool(Function):
     """A function that has to be called."""
 
-    type: Literal["function"]
     function: FunctionName
 
 
