@@ -243,7 +243,7 @@ class _Asking:
             token_ids=np.array(choice.token_ids, dtype=np.int32),
             logprobs=np.zeros(len(choice.token_ids), dtype=np.float32),
             text=draft.text,
-            finish=choice.finish,
+            finish="length" if choice.finish == "length" else "stop",
             version_spans=(),
         )
         return self._grader.score(problem, completion).parts.get("accuracy") == 1.0

@@ -236,7 +236,7 @@ class _Search:
     def _grow(self, beam: _Beam, step: Choice) -> _Beam:
         self._tokens += len(step.token_ids)
         choice = replace(step, token_ids=(*beam.choice.token_ids, *step.token_ids))
-        is_over = step.finish == "stop" or len(choice.token_ids) >= self._most
+        is_over = step.finish != "length" or len(choice.token_ids) >= self._most
         return _Beam(choice, step.finish if is_over else None)
 
     def _choose(self, beams: Sequence[_Beam]) -> list[_Beam]:

@@ -24,7 +24,7 @@ from dunwu.verifiers.format import TAGS
 OPEN: Final = "<tool_call>"
 CLOSE: Final = "</tool_call>"
 CALL_TAGS: Final = (OPEN, CLOSE)
-MARKS: Final = re.compile(rf'\\.|["\n]|{CLOSE}')
+BORDERS: Final = re.compile(rf'\\.|["\n]|{CLOSE}')
 """What decides whether a tag stands in a text of JSON; such a text has no line break."""
 CLOSE_SPELLING: Final = {"whitespace_flexible": False}
 """JSON without blanks, as all answers under a schema have it."""
@@ -60,7 +60,7 @@ class CallEnd:
         Args:
             written: everything behind the opening tag so far.
         """
-        for mark in MARKS.finditer(written, self._looked_at):
+        for mark in BORDERS.finditer(written, self._looked_at):
             if mark[0] == CLOSE and not self._in_text:
                 return mark.start()
             if mark[0] in '"\n':
