@@ -11,11 +11,12 @@ import uvicorn
 from dunwu.loopback import LOOPBACK, listen
 from dunwu.serve.answering import Answerer
 from dunwu.serve.http.app import make_app
+from dunwu.serve.http.connections import IDLE_SECONDS, Connection, count_connections
 from dunwu.serve.review.keys import Keys
 from dunwu.serve.review.webhooks import WebhookSender
 
-MOST_CONNECTIONS = 1024
-"""Open at once; more are answered with 503."""
+BACKLOG = 128
+"""Connections that the system keeps for us, and that are taken at once; see ``loopback.listen``."""
 
 
 def serve(
@@ -63,9 +64,11 @@ def configure(answerer: Answerer, keys: Keys | None, *, patience: int) -> uvicor
     """Configure the server: what a request may be before the application sees it, and how it ends; see ``serve``."""
     return uvicorn.Config(
         make_app(answerer, keys),
-        http="h11",
+        http=Connection,
         ws="none",
         log_level="warning",
-        limit_concurrency=MOST_CONNECTIONS,
+        limit_concurrency=count_connections(),
+        timeout_keep_alive=IDLE_SECONDS,
+        backlog=BACKLOG,
         timeout_graceful_shutdown=patience,
     )
