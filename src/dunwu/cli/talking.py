@@ -5,13 +5,16 @@ from __future__ import annotations
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from dunwu.cli.application import main, parse_folder
 from dunwu.cli.printing import show_activity
 from dunwu.machine import GIB, keep_freed_memory
+
+if TYPE_CHECKING:
+    from dunwu.serve.chat_model import ChatModel
 
 ModelName = Annotated[
     str,
@@ -122,12 +125,15 @@ def serve(
     Ctrl-C ends it: requests that are there are finished first.
     """
     keep_freed_memory()
-    with show_activity(f"opening {model}"):
+    with show_activity("starting"):
         from dunwu.commands.serve import Surroundings, open_chat_model
         from dunwu.commands.serve import serve as serve_model
         from dunwu.serve.service import ServiceLimits
 
-        opened = open_chat_model(model, name=name, template=template, dtype=dtype.value, threads=threads)
+    def open_shown(text: str, **options: Any) -> ChatModel:
+        with show_activity(f"opening {text}"):
+            return open_chat_model(text, dtype=dtype.value, threads=threads, **options)
+
     surroundings = Surroundings(
         cache=cache,
         cache_bytes=cache_size << 20,
@@ -139,7 +145,8 @@ def serve(
         guide=guide,
     )
     serve_model(
-        opened,
+        lambda: open_shown(model, name=name, template=template),
+        open_second=open_shown,
         port=port,
         announce=lambda address: typer.echo(f"serving at {address}/v1; Ctrl-C ends it"),
         message=lambda line: typer.echo(line, err=True),

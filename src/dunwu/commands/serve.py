@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,6 +12,7 @@ from dunwu.api.model_sources import source_of
 from dunwu.commands.guide import open_guide
 from dunwu.config.schema import ModelSpec, is_server
 from dunwu.errors import UserError
+from dunwu.loopback import listen
 from dunwu.machine import AskedDtype
 from dunwu.serve.answering import Answerer
 from dunwu.serve.chat_model import ChatModel
@@ -81,8 +83,9 @@ class Surroundings:
 
 
 def serve(
-    model: ChatModel,
+    open_model: Callable[[], ChatModel],
     *,
+    open_second: Callable[[str], ChatModel],
     port: int,
     announce: Callable[[str], None],
     message: Callable[[str], None],
@@ -93,7 +96,8 @@ def serve(
     """Serve a model on this machine's loopback until the process is asked to stop.
 
     Args:
-        model: See ``open_chat_model``.
+        open_model: Opens the model, after all else is known to be right; see ``open_chat_model``.
+        open_second: Opens the model of the policy's second verification, by its name.
         port: Where; 0 for any port that is free.
         announce: Is called with the address once it answers there.
         message: Takes lines for the user where nothing is wrong.
@@ -110,16 +114,54 @@ def serve(
     policy = read_policy(surroundings.policy) if surroundings.policy else None
     if policy is not None:
         check_reviewers(policy, keys)
-    score = open_score(surroundings.safety_model, policy) if surroundings.safety_model else None
-    guide = open_guide(surroundings.guide) if surroundings.guide is not None else None
-    cache = PathCache(surroundings.cache, surroundings.cache_bytes) if surroundings.cache else None
-    queue = HeldQueue(surroundings.review) if policy else None
-    service = GenerationService(model, limits)
-    memory = PathMemory(cache, model, hints=surroundings.hints) if cache else None
-    reviewer = Reviewer(policy, queue, service, score) if policy and queue else None
-    for line in (*model.notes, *(cache.notices if cache else ())):
+        _check_vote(policy, limits, surroundings.policy)
+    with ExitStack() as opened:
+        listener = opened.enter_context(listen(port, "dunwu serve"))
+        cache = queue = None
+        if surroundings.cache:
+            cache = opened.enter_context(PathCache(surroundings.cache, surroundings.cache_bytes, notify=message))
+        if policy:
+            queue = HeldQueue(surroundings.review)
+            opened.callback(queue.close)
+        score = open_score(surroundings.safety_model, policy) if surroundings.safety_model else None
+        guide = open_guide(surroundings.guide) if surroundings.guide is not None else None
+        other = _open_other(policy, surroundings.policy, open_second) if policy else None
+        model = open_model()
+        service = GenerationService(model, limits)
+        memory = PathMemory(cache, model, hints=surroundings.hints) if cache else None
+        second = GenerationService(other, limits) if other else None
+        reviewer = Reviewer(policy, queue, service, score, second) if policy and queue else None
+        opened.pop_all()  # what is open is closed by whoever answers, from here on
+    for line in model.notes:
         message(line)
-    serve_http(Answerer(service, memory, reviewer, guide), port, announce, keys=keys, patience=patience)
+    serve_http(Answerer(service, memory, reviewer, guide), listener, announce, keys=keys, patience=patience)
+
+
+def _check_vote(policy: Policy, limits: ServiceLimits, source: str | None) -> None:
+    """Refuse a vote that would never have room, and so would hold every answer.
+
+    Raises:
+        UserError: It asks for more samples than may wait.
+    """
+    vote = policy.verification.vote or 0
+    if policy.verifies and vote > limits.queue:
+        text = f"{vote} samples are more than the {limits.queue:,} that may wait: a larger --queue has room"
+        raise UserError(text, file=source, field="verification.vote")
+
+
+def _open_other(policy: Policy, source: str | None, open_second: Callable[[str], ChatModel]) -> ChatModel | None:
+    """Open the model that verifies; None where the policy names none.
+
+    Raises:
+        UserError: It cannot be used; the line names the policy's field.
+    """
+    name = policy.verification.model
+    if name is None:
+        return None
+    try:
+        return open_second(name)
+    except UserError as error:
+        raise UserError(str(error), file=source, field="verification.model") from None
 
 
 def open_score(text: str, policy: Policy | None) -> Score:

@@ -168,12 +168,12 @@ class Answerer:
             raise UserError("answers are reviewed here one by one: ask for one", field="n")
 
     def close(self) -> None:
-        """Stop the service, and close the files of cache and queue."""
+        """Stop what generates, and close the files of cache and queue."""
         self.service.stop(0.0)
         if self.memory is not None:
             self.memory.cache.close()
         if self.reviewer is not None:
-            self.reviewer.queue.close()
+            self.reviewer.close()
 
     def find_stored(self, request: ChatRequest) -> Hit | None:
         """Find what the cache has of a request."""

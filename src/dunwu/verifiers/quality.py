@@ -54,7 +54,7 @@ OPERATORS: Mapping[str, Callable[[Fraction, Fraction], object]] = {
 
 def measure_logic(chain: str) -> float:
     """Measure the share of the chain's statements that are right; 0 where it states nothing. See the module."""
-    found = _read_statements(chain)
+    found = read_statements(chain)
     right = min(found.right, MOST_RIGHT)
     return right / (right + found.wrong) if right else 0.0
 
@@ -97,7 +97,7 @@ def find_signature(chain: str) -> tuple[str, ...]:
     """
     forms: list[str] = []
     wanted: set[Fraction] = set()
-    for side, result in reversed(_read_statements(chain).operations):
+    for side, result in reversed(read_statements(chain).operations):
         if not forms or result in wanted:
             wanted |= {Fraction(number) for number in NUMBER.findall(side)}
             forms.append(NUMBER.sub("n", side).replace("(n)", "n"))
@@ -114,8 +114,8 @@ class Statements:
 
 
 @lru_cache(maxsize=128)
-def _read_statements(chain: str) -> Statements:
-    """Read a chain, once, though all of its group are compared with it."""
+def read_statements(chain: str) -> Statements:
+    """Read what a chain calculates, and calculate it again; once, though all of its group are compared with it."""
     ledger = _Ledger()
     for passage in read_passages(chain):
         ledger.read(passage)

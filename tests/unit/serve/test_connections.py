@@ -126,7 +126,7 @@ def test_without_a_whole_request_in_time_it_is_over(
     address: Address, monkeypatch: pytest.MonkeyPatch, begun: bytes
 ) -> None:
     monkeypatch.setattr(connections, "WHOLE_SECONDS", 0.3)
-    monkeypatch.setattr(guard, "BODY_SECONDS", 60.0)
+    monkeypatch.setattr(guard, "LIMITS", guard.BodyLimits(bytes=1000, seconds=60.0))
     with ExitStack() as stack:
         assert send_until_closed(connect(stack, address), begun)
 

@@ -140,7 +140,7 @@ def test_what_is_no_http(address: Address) -> None:
 
 
 def test_a_slow_body_is_given_up(address: Address, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(guard, "BODY_SECONDS", 0.2)
+    monkeypatch.setattr(guard, "LIMITS", guard.BodyLimits(bytes=1000, seconds=0.2))
     received = send_raw(address, head_of(100) + b'{"mess')
     assert received.startswith(b"HTTP/1.1 408")
     assert b"the body took more than 0.2 s" in received

@@ -18,10 +18,11 @@ from tests.unit.serve.near_pairs import differing_pairs, same_pairs
 
 from dunwu.errors import UserError
 from dunwu.serve.path_cache import database
+from dunwu.serve.path_cache.cache_file import PAGE
 from dunwu.serve.path_cache.hints import write_hint
 from dunwu.serve.path_cache.normalize import normalize_question
 from dunwu.serve.path_cache.records import Entry, Provenance
-from dunwu.serve.path_cache.store import PAGE, PathCache
+from dunwu.serve.path_cache.store import PathCache
 
 VERIFIED = Provenance(kind="verified", by="accuracy")
 VOTED = Provenance(kind="voted", by="accuracy", votes=9, samples=16)
@@ -271,10 +272,10 @@ def test_damage_inside_is_met_and_set_aside(tmp_path: Path) -> None:
 
 
 def test_damage_that_two_threads_meet_is_set_aside_once(cache: PathCache) -> None:
-    readers = cache._readers
-    cache._begin_anew(readers)
+    readers = cache.file._readers
+    cache.file.begin_anew(readers)
     assert put(cache, QUESTION, make_entry(QUESTION))
-    cache._begin_anew(readers)
+    cache.file.begin_anew(readers)
     assert find(cache, QUESTION) == "13"
     assert len(cache.notices) == 1
 
@@ -331,8 +332,8 @@ def test_somebody_else_s_file_is_refused_and_left_alone(tmp_path: Path) -> None:
 
 def test_a_full_disk_costs_the_entry_and_not_the_answer(cache: PathCache) -> None:
     put(cache, QUESTION, make_entry(QUESTION))
-    pages = cache._writer.execute("PRAGMA page_count").fetchone()[0]
-    cache._writer.execute(f"PRAGMA max_page_count = {pages}")
+    pages = cache.file.writer.execute("PRAGMA page_count").fetchone()[0]
+    cache.file.writer.execute(f"PRAGMA max_page_count = {pages}")
     for number in range(2):
         assert not put(cache, f"What is {number}?", make_entry(f"What is {number}?", length=9000))
     assert len(cache.notices) == 1

@@ -6,6 +6,7 @@ It is plain ASGI, because a reply that streams shall reach the client, and its l
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import Final
 
 from fastapi import Request
@@ -17,10 +18,19 @@ from dunwu.observatory.web.assets import POLICY
 from dunwu.serve.http.errors import Refusal, respond
 from dunwu.serve.review.keys import LOCAL, Key, Keys
 
-LARGEST_BODY: Final = 4 << 20
-"""Bytes; more than the longest conversation that a model reads."""
-BODY_SECONDS: Final = 20.0
-"""For a body to arrive in."""
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BodyLimits:
+    """What a body may take: bytes, and seconds to arrive in."""
+
+    bytes: int
+    seconds: float
+
+
+LIMITS: Final = BodyLimits(bytes=4 << 20, seconds=20.0)
+"""Of all bodies; more than the longest conversation that a model reads."""
+JSON: Final = "application/json"
+FORM: Final = "application/x-www-form-urlencoded"
 OF_KEYS: Final = ("/v1/", "/page/")
 """What makes the server work, for whom a key may be wanted; the page itself is open."""
 
@@ -99,30 +109,34 @@ def name_connection(request: Request) -> str:
     return f"{request.state.key.name} {peer}"
 
 
-async def read_body(request: Request) -> bytes:
-    """Read a body of JSON.
+async def read_body(request: Request, wanted: str = JSON) -> bytes:
+    """Read a body, within ``LIMITS``.
+
+    Args:
+        request: whose body.
+        wanted: the type that it must have where it names one.
 
     Raises:
         Refusal: it is too large, takes too long, ends too early, or says that it is something else.
     """
-    kind = request.headers.get("content-type", "application/json").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        raise Refusal(415, f"the body is {kind[:60]!r}, and application/json is wanted", code="wrong_type")
+    kind = request.headers.get("content-type", wanted).partition(";")[0].strip().lower()
+    if kind != wanted:
+        raise Refusal(415, f"the body is {kind[:60]!r}, and {wanted} is wanted", code="wrong_type")
     try:
-        async with asyncio.timeout(BODY_SECONDS):
+        async with asyncio.timeout(LIMITS.seconds):
             return await _read_bounded(request)
     except TimeoutError:
-        raise Refusal(408, f"the body took more than {BODY_SECONDS:g} s", code="slow_body") from None
+        raise Refusal(408, f"the body took more than {LIMITS.seconds:g} s", code="slow_body") from None
 
 
 async def _read_bounded(request: Request) -> bytes:
-    too_large = Refusal(413, f"the body has more than {LARGEST_BODY >> 20} MiB", code="too_large")
+    too_large = Refusal(413, f"the body has more than {LIMITS.bytes >> 20} MiB", code="too_large")
     announced = request.headers.get("content-length", "")
-    if announced.isdigit() and len(announced) < 20 and int(announced) > LARGEST_BODY:
+    if announced.isdigit() and len(announced) < 20 and int(announced) > LIMITS.bytes:
         raise too_large
     body = bytearray()
     async for part in request.stream():
         body += part
-        if len(body) > LARGEST_BODY:
+        if len(body) > LIMITS.bytes:
             raise too_large
     return bytes(body)

@@ -3,48 +3,58 @@
 from __future__ import annotations
 
 import signal
+import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import uvicorn
 
-from dunwu.loopback import LOOPBACK, listen
+from dunwu.loopback import LOOPBACK
 from dunwu.serve.answering import Answerer
 from dunwu.serve.http.app import make_app
 from dunwu.serve.http.connections import IDLE_SECONDS, Connection, count_connections
+from dunwu.serve.review.expiry import Expiry
 from dunwu.serve.review.keys import Keys
 from dunwu.serve.review.webhooks import WebhookSender
+from dunwu.serve.reviewer import Reviewer
 
 BACKLOG = 128
 """Connections that the system keeps for us, and that are taken at once; see ``loopback.listen``."""
 
 
 def serve(
-    answerer: Answerer, port: int, announce: Callable[[str], None], *, keys: Keys | None = None, patience: int
+    answerer: Answerer,
+    listener: socket.socket,
+    announce: Callable[[str], None],
+    *,
+    keys: Keys | None = None,
+    patience: int,
 ) -> None:
     """Serve until the process is asked to stop; requests that are there are finished first.
 
     Args:
-        answerer: who answers; its service is stopped, too.
-        port: where; 0 for any port that is free.
+        answerer: who answers; it is closed, too.
+        listener: where; see ``loopback.listen``.
         announce: is called with the address once it answers there.
         keys: see ``make_app``.
         patience: seconds that requests may still take.
 
     Raises:
-        UserError: the port is taken.
+        Fault: held answers cannot be looked through.
     """
-    listener = listen(port, "dunwu serve")
-    notices = WebhookSender(answerer.reviewer.queue) if answerer.reviewer else None
-    try:
-        if notices:
-            notices.start()
+    with ExitStack() as running:
+        running.callback(answerer.close)
+        if answerer.reviewer:
+            for one in _make_keepers(answerer.reviewer):
+                one.start()
+                running.callback(one.close)
         announce(f"http://{LOOPBACK}:{listener.getsockname()[1]}")
         _Server(configure(answerer, keys, patience=patience)).run(sockets=[listener])
-    finally:
-        if notices:
-            notices.close()
-        answerer.close()
+
+
+def _make_keepers(reviewer: Reviewer) -> tuple[Expiry, WebhookSender]:
+    """Make what looks after the held answers: the first gives up what is too old, the second tells clients of it."""
+    return Expiry(reviewer.queue, reviewer.policy.expire_seconds), WebhookSender(reviewer.queue)
 
 
 class _Server(uvicorn.Server):

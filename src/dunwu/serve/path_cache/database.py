@@ -7,11 +7,16 @@ because somebody may have named the wrong one.
 
 from __future__ import annotations
 
+import fcntl
+import os
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 from dunwu.errors import UserError
+from dunwu.runs.atomic import translate_errors
 
 APPLICATION: Final = 0x44575043
 """What the header of our files says: DWPC."""
@@ -49,23 +54,62 @@ def open_file(file: Path) -> str | None:
 
     Raises:
         UserError: Another program's file has that name, or it cannot be opened.
+        Fault: The file system refuses.
     """
-    try:
-        _prepare(file)
-    except Damaged as reason:
-        notice = set_aside(file, str(reason))
-        _prepare(file)
-        return notice
+    with translate_errors(file), _hold_folder(file.parent):
+        try:
+            _prepare(file)
+        except Damaged as reason:
+            notice = _rename(file, str(reason))
+            _prepare(file)
+            return notice
     return None
 
 
-def set_aside(file: Path, reason: str) -> str:
-    """Rename a file to FILE.damaged, over an older one; return a line for people."""
+def set_aside(file: Path, reason: str, identity: tuple[int, int] | None) -> str | None:
+    """Rename a file to FILE.damaged, over an older one.
+
+    Args:
+        file: The name.
+        reason: Why.
+        identity: Of the file that is meant, see ``identify``.
+
+    Returns:
+        A line for people; None where another file has the name by now, which another process has made.
+
+    Raises:
+        OSError: It cannot be renamed.
+    """
+    with _hold_folder(file.parent):
+        return _rename(file, reason) if identify(file) == identity else None
+
+
+def identify(file: Path) -> tuple[int, int] | None:
+    """Tell a file from another one that has taken its name; None where there is none."""
+    try:
+        found = file.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _rename(file: Path, reason: str) -> str:
     kept = file.with_name(file.name + ".damaged")
     file.replace(kept)
     for log in (f"{file.name}-wal", f"{file.name}-shm", f"{file.name}-journal"):
         file.with_name(log).unlink(missing_ok=True)  # its pages would go into the new file
     return f"{file}: the cache of reasoning paths {reason}: it is kept as {kept.name}, and begun anew"
+
+
+@contextmanager
+def _hold_folder(folder: Path) -> Iterator[None]:
+    """Make other processes wait that want to make a cache here, or to set one aside; a kill lets them go on."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def connect(file: Path) -> sqlite3.Connection:

@@ -1,4 +1,4 @@
-"""The cache of reasoning paths: one SQLite file, one writer at a time, any number of threads that read.
+"""The cache of reasoning paths: one SQLite file, one writer at a time, any number of threads and processes that read.
 
 A hit only reads. Who was used how often is counted in memory and written with the next entry, so a kill loses counts
 and nothing else. Entries that were stored stay, whatever moment the process is killed.
@@ -8,29 +8,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sqlite3
 import time
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Final, Self
 
 from dunwu.errors import UserError
-from dunwu.runs.atomic import make_directory, translate_errors
-from dunwu.serve.path_cache.database import connect, open_file, set_aside
+from dunwu.runs.atomic import make_directory
+from dunwu.serve.path_cache.cache_file import LOG_BYTES, PAGE, CacheFile
 from dunwu.serve.path_cache.hints import blank_path
 from dunwu.serve.path_cache.normalize import NormalizedQuestion
 from dunwu.serve.path_cache.records import CacheStats, Entry, Hit, Provenance, ReasoningPath
 
-PAGE: Final = 4096
 SMALLEST: Final = 1 << 20
-LOG_BYTES: Final = 64 << 10
-"""Of SQLite's log (FILE-wal), beyond which it is copied into the file and cut."""
 RESERVED: Final = LOG_BYTES + (32 << 10)
 """Bytes of the bound for that log and for its index (FILE-shm)."""
 SHARE: Final = 8
@@ -48,28 +43,33 @@ class PathCache:
     """Finished chains by model, way of sampling and question.
 
     Args:
-        file: The SQLite file; it and its folder are made where they are missing. One process at a time has it.
+        file: The SQLite file; it and its folder are made where they are missing. Several processes may have it.
         max_bytes: What the file and SQLite's log beside it may have after each call. Chains unused for the longest time
             make room; while one is stored, the log may have a few times its size more.
+        notify: Is called with each notice, once: a damaged file was set aside, the file system refuses.
         now: Returns the seconds since 1970.
 
     Raises:
         UserError: The bound is below 1 MiB; the file is somebody else's, or cannot be opened.
 
     Attributes:
-        notices: Lines for people: a damaged file was set aside, the file system refuses.
+        file: This process's connections to the file.
     """
 
-    def __init__(self, file: Path, max_bytes: int, *, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        file: Path,
+        max_bytes: int,
+        *,
+        notify: Callable[[str], None] = lambda _: None,
+        now: Callable[[], float] = time.time,
+    ) -> None:
         if max_bytes < SMALLEST:
             raise UserError(f"{max_bytes:,} bytes are too few: a cache needs {SMALLEST:,}", field="max_bytes")
         make_directory(file.parent)
-        self._file, self._max_bytes, self._now = file, max_bytes, now
-        notice = open_file(file)
-        self.notices = [notice] if notice else []
-        self._writer = connect(file)
-        self._readers: list[sqlite3.Connection] = []
-        self._writing, self._counting = Lock(), Lock()
+        self._max_bytes, self._now = max_bytes, now
+        self.file = CacheFile(file, notify)
+        self._counting = Lock()
         self._counts = Counter[str]()
         self._uses: dict[bytes, tuple[int, float]] = {}
         """Key -> uses that are not written yet, and the last of them."""
@@ -89,7 +89,7 @@ class PathCache:
             question: See ``normalize.normalize_conversation``.
         """
         key = _digest(model, sampling, question.exact)
-        row = self._read(FIND, (key,))
+        row = self.file.read(FIND, (key,))
         entry = _load_entry(row[0], row[1]) if row else None
         if row is None or entry is None or entry.question != question.exact:
             self._count(misses=1)
@@ -114,7 +114,7 @@ class PathCache:
         """
         if not question.numbers:
             return None
-        row = self._read(FIND_PATH, (_digest(model, question.template), json.dumps(question.numbers)))
+        row = self.file.read(FIND_PATH, (_digest(model, question.template), json.dumps(question.numbers)))
         entry = _load_entry(row[0], row[1]) if row else None
         text = row and entry and blank_path(entry.reasoning, json.loads(row[3]), entry.final_answer)
         if not row or not entry or not text:
@@ -146,16 +146,16 @@ class PathCache:
 
         def insert() -> bool:
             self._write_uses()
-            row = self._writer.execute(FIND, (key,)).fetchone()
+            row = self.file.writer.execute(FIND, (key,)).fetchone()
             old = _load_entry(row[0], row[1]) if row else None
             if old and old.provenance.kind == "verified" and entry.provenance.kind != "verified":
                 return False
             numbers = json.dumps(question.numbers)
-            self._writer.execute(INSERT, (key, path_key, numbers, now, 0, now, checksum, content))
+            self.file.writer.execute(INSERT, (key, path_key, numbers, now, 0, now, checksum, content))
             self._evict()
             return True
 
-        stored = bool(self._write(insert))
+        stored = bool(self.file.write(insert))
         self._count(refused=not stored)
         return stored
 
@@ -165,16 +165,17 @@ class PathCache:
         def delete() -> None:
             with self._counting:
                 self._uses.clear()
-            self._writer.execute("DELETE FROM entries")
+            self.file.writer.execute("DELETE FROM entries")
             self._give_back()
 
-        self._write(delete)
+        self.file.write(delete)
 
     def stats(self) -> CacheStats:
         """Count what is stored, and what was found since the cache was opened."""
-        row = self._read("SELECT count(*) FROM entries", ())
-        files = [self._file, *(self._file.with_name(self._file.name + end) for end in ("-wal", "-shm"))]
-        size = sum(path.stat().st_size for path in files if path.exists())
+        row = self.file.read("SELECT count(*) FROM entries", ())
+        path = self.file.path
+        files = [path, *(path.with_name(path.name + end) for end in ("-wal", "-shm"))]
+        size = sum(one.stat().st_size for one in files if one.exists())
         names = ("hits", "paths", "misses", "refused", "evicted", "tokens_saved")
         with self._counting:
             counts = {name: self._counts[name] for name in names}
@@ -182,76 +183,13 @@ class PathCache:
 
     def close(self) -> None:
         """Write what is counted and close the file; nothing may be asked after that."""
-        self._write(self._write_uses)
-        with self._writing:
-            for connection in (*self._readers, self._writer):
-                connection.close()
+        self.file.write(self._write_uses)
+        self.file.close()
 
-    # Reading and writing
-
-    def _read(self, query: str, values: tuple[object, ...]) -> tuple[Any, ...] | None:
-        """Return the first row; None, too, where the file cannot be read: who asks can generate."""
-        readers = self._readers
-        try:
-            connection = readers.pop() if readers else connect(self._file)
-        except (IndexError, sqlite3.Error):
-            return None
-        try:
-            rows = connection.execute(query, values).fetchall()
-        except sqlite3.DatabaseError as error:
-            connection.close()
-            self._handle(error, readers)
-            return None
-        readers.append(connection)  # of the list that it came from: another one belongs to another file
-        return rows[0] if rows else None
-
-    def _write(self, work: Callable[[], bool | None]) -> bool | None:
-        """Do work in one transaction and keep the log short; return None where the file system refuses."""
-        readers = self._readers
-        try:
-            with self._writing:
-                with self._transaction():
-                    done = work()
-                self._cut_log()
-                return done
-        except sqlite3.DatabaseError as error:
-            self._handle(error, readers)
-            return None
-        except OSError as error:  # the file was taken away
-            notice = f"{self._file}: the cache of reasoning paths cannot be used now: {error.strerror}"
-            self.notices += [] if notice in self.notices else [notice]
-            return None
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._writer.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._writer.execute("COMMIT")
-        except BaseException:
-            if self._writer.in_transaction:
-                self._writer.execute("ROLLBACK")
-            raise
-
-    def _handle(self, error: sqlite3.DatabaseError, readers: list[sqlite3.Connection]) -> None:
-        """Begin anew where the file is damaged; note it where it cannot be used now; raise what is an error of ours."""
-        if isinstance(error, sqlite3.OperationalError):
-            notice = f"{self._file}: the cache of reasoning paths cannot be used now: {error}"
-            self.notices += [] if notice in self.notices else [notice]
-        elif type(error) is sqlite3.DatabaseError:
-            self._begin_anew(readers)
-        else:
-            raise error
-
-    def _begin_anew(self, readers: list[sqlite3.Connection]) -> None:
-        with self._writing, translate_errors(self._file):
-            if readers is not self._readers:  # another thread has met the damage, too
-                return
-            self._writer.close()
-            self._readers = []
-            self.notices.append(set_aside(self._file, "was damaged"))
-            open_file(self._file)
-            self._writer = connect(self._file)
+    @property
+    def notices(self) -> list[str]:
+        """What people should know of the file, so far."""
+        return self.file.notices
 
     def _count(self, **counts: int) -> None:
         with self._counting:
@@ -260,7 +198,7 @@ class PathCache:
     def _write_uses(self) -> None:
         with self._counting:
             uses, self._uses = self._uses, {}
-        self._writer.executemany(
+        self.file.writer.executemany(
             "UPDATE entries SET uses = uses + ?, last_used = ? WHERE key = ?",
             [(count, last, key) for key, (count, last) in uses.items()],
         )
@@ -268,25 +206,15 @@ class PathCache:
     def _evict(self) -> None:
         """Delete the chains unused for the longest time until the rest fits, and give their pages back."""
         bound = (self._max_bytes - RESERVED) // PAGE
-        while self._read_number("page_count") - self._read_number("freelist_count") > bound:
-            self._writer.execute(f"DELETE FROM entries WHERE key = ({OLDEST})")
+        while self.file.read_number("page_count") - self.file.read_number("freelist_count") > bound:
+            self.file.writer.execute(f"DELETE FROM entries WHERE key = ({OLDEST})")
             self._count(evicted=1)
         self._give_back()
 
     def _give_back(self) -> None:
         """Cut the free pages off the file, once the log is copied into it."""
-        for _ in range(self._read_number("freelist_count")):
-            self._writer.execute("PRAGMA incremental_vacuum")  # sqlite3 takes one step of it, which is one page
-
-    def _read_number(self, pragma: str) -> int:
-        return int(self._writer.execute(f"PRAGMA {pragma}").fetchone()[0])
-
-    def _cut_log(self) -> None:
-        """Copy a long log into the file, or one that makes the file shorter."""
-        log = self._file.with_name(self._file.name + "-wal")
-        long = log.exists() and log.stat().st_size > LOG_BYTES
-        if long or self._file.stat().st_size > PAGE * self._read_number("page_count"):
-            self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        for _ in range(self.file.read_number("freelist_count")):
+            self.file.writer.execute("PRAGMA incremental_vacuum")  # sqlite3 takes one step of it, which is one page
 
 
 def _digest(*parts: str) -> bytes:

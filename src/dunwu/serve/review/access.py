@@ -14,14 +14,13 @@ from urllib.parse import parse_qs, urlsplit
 
 from fastapi import HTTPException, Request
 
+from dunwu.serve.http.guard import FORM, read_body
 from dunwu.serve.review.keys import LOCAL, Key, Keys
 
 COOKIE = "dunwu-review"
 SESSION_SECONDS = 8 * 3600
 """How long a reviewer stays signed in; a restart of the service signs everybody out."""
 MOST_SESSIONS = 1000
-LONGEST_BODY = 1 << 20
-"""Bytes of a form or of JSON."""
 NO_KEYS = "nobody can review: the service has no keys file"
 
 
@@ -37,20 +36,17 @@ class Access:
         self._keys, self._clock = keys, clock
         self._sessions: dict[str, tuple[Key, float]] = {}
 
-    def find_client(self, request: Request) -> Key:
-        """Find the client of a request.
+    def find_asker(self, request: Request) -> Key:
+        """Find who asks, whatever else the key is for: reviewers and admins may ask the model, too.
 
         Raises:
-            HTTPException: There is no key, it is unknown, or it is no client's.
+            HTTPException: There is no key, or it is unknown.
         """
         if self._keys is None:
             if not _is_loopback(request):
                 raise HTTPException(403, "without a keys file, only this machine may ask")
             return LOCAL
-        key = self._read_bearer(request, self._keys)
-        if key.role != "client":
-            raise HTTPException(403, f"{key.name} is no client")
-        return key
+        return self._read_bearer(request, self._keys)
 
     def find_reviewer(self, request: Request, *, admin: bool = False) -> Key:
         """Find the reviewer of a request by the key in its header.
@@ -123,29 +119,17 @@ def check_same_origin(request: Request) -> None:
         raise HTTPException(403, "another site may not send this")
 
 
-async def read_body(request: Request) -> bytes:
-    """Read a body of at most ``LONGEST_BODY`` bytes.
-
-    Raises:
-        HTTPException: It is longer.
-    """
-    body = b""
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > LONGEST_BODY:
-            raise HTTPException(413, f"a body may have {LONGEST_BODY:,} bytes")
-    return body
-
-
 async def read_form(request: Request) -> dict[str, str]:
     """Read the fields of a form that one of our pages has sent, line ends as a model writes them.
 
     Raises:
         HTTPException: Another site sent it, or it cannot be read.
+        Refusal: See ``guard.read_body``.
     """
     check_same_origin(request)
+    body = await read_body(request, FORM)
     try:
-        fields = parse_qs((await read_body(request)).decode(), keep_blank_values=True, max_num_fields=10)
+        fields = parse_qs(body.decode(), keep_blank_values=True, max_num_fields=10)
     except ValueError:
         raise HTTPException(400, "the form cannot be read") from None
     return {name: values[0].replace("\r\n", "\n") for name, values in fields.items()}

@@ -80,7 +80,7 @@ class HeldQueue:
             answer: What the model answered.
             topics: The policy's topics that match.
             reasons: Why it is held.
-            webhook: Where the client wants to hear that it is decided.
+            webhook: Where the client wants to hear that it is decided, or has expired.
 
         Returns:
             The id by which the client asks for it.
@@ -203,15 +203,20 @@ class HeldQueue:
     def expire(self, seconds: float) -> int:
         """Give up answers that nobody decided in time; their texts are never released.
 
+        One that a reviewer has claimed stays until the claim ends.
+
         Args:
             seconds: How long an answer may wait.
 
         Returns:
             How many were given up.
+
+        Raises:
+            Fault: This cannot be kept, so nothing was given up.
         """
         with self._transaction() as now:
             rows = self._database.execute(
-                "SELECT id FROM held WHERE state = 'held' AND created <= ?", (now - seconds,)
+                "SELECT id FROM held WHERE state = 'held' AND created <= ? AND claimed_until <= ?", (now - seconds, now)
             ).fetchall()
             for (held_id,) in rows:
                 self._database.execute("UPDATE held SET state = 'expired', decided = ? WHERE id = ?", (now, held_id))
@@ -223,9 +228,11 @@ class HeldQueue:
         """Return webhooks whose time has come."""
         with self._reading():
             rows = self._database.execute(
-                "SELECT held_id, url, attempts FROM notices WHERE due <= ? ORDER BY due LIMIT ?", (self._clock(), limit)
+                "SELECT held_id, url, attempts, iif(state = 'expired', 'expired', 'decided') FROM notices"
+                " JOIN held ON id = held_id WHERE due <= ? ORDER BY due LIMIT ?",
+                (self._clock(), limit),
             ).fetchall()
-        return [Notice(held_id=held_id, url=url, attempts=attempts) for held_id, url, attempts in rows]
+        return [Notice(held_id=row[0], url=row[1], attempts=row[2], event=row[3]) for row in rows]
 
     def record_notice(self, notice: Notice, error: str | None, retry_seconds: float | None) -> None:
         """Keep how a webhook went.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self, get_args
@@ -36,6 +37,16 @@ def _pattern(pattern: str) -> str:
     return pattern
 
 
+def _duration(text: str) -> str:
+    if re.fullmatch(r"[1-9]\d{0,3} (hours?|days?)", text) is None:
+        raise PydanticCustomError("duration", "must be hours or days, such as '36 hours' or '7 days'")
+    return text
+
+
+Pattern = Annotated[str, Field(max_length=1000), AfterValidator(_pattern)]
+"""A regular expression, tried on normalized text: small letters of one width."""
+
+
 class ModelRule(Strict):
     """When a safety model says that a text is about the topic."""
 
@@ -50,8 +61,8 @@ class Topic(Strict):
     """What is done: ``answer``; ``verify``, answer after a second verification; ``hold`` for a person; ``refuse``."""
     keywords: tuple[Annotated[str, Field(max_length=200), AfterValidator(_keyword)], ...] = ()
     """Words and phrases, in any case and width, also spaced out."""
-    patterns: tuple[Annotated[str, Field(max_length=1000), AfterValidator(_pattern)], ...] = ()
-    """Regular expressions, tried on the normalized text: small letters of one width."""
+    patterns: tuple[Pattern, ...] = ()
+    """Regular expressions."""
     model: ModelRule | None = None
     """Also asks the safety model."""
     applies_to: Annotated[tuple[Place, ...], Field(min_length=1)] = ("question", "reasoning", "answer")
@@ -66,6 +77,27 @@ class Topic(Strict):
         return self
 
 
+class VerificationSpec(Strict):
+    """Who verifies an answer a second time; all that are named must agree."""
+
+    vote: Annotated[int, Field(ge=2, le=128)] | None = None
+    """Fresh samples of the same model, of which more than half must mean the answer."""
+    model: Annotated[str, Field(min_length=1)] | None = None
+    """Another model, which answers the question itself; named as on the command line."""
+    tool: Literal["arithmetic"] | None = None
+    """``arithmetic``: what the chain calculates is calculated again, and must lead to the answer."""
+    must_match: tuple[Pattern, ...] = ()
+    """Regular expressions that the final answer must match, each somewhere."""
+    must_not_match: tuple[Pattern, ...] = ()
+    """Regular expressions of which it may match none."""
+
+    @model_validator(mode="after")
+    def _names_a_check(self) -> Self:
+        if not (self.vote or self.model or self.tool or self.must_match or self.must_not_match):
+            raise PydanticCustomError("checks", "needs vote, model, tool, must_match or must_not_match")
+        return self
+
+
 class Policy(Strict):
     """Topics, and what is done with an answer that is about none of them."""
 
@@ -75,8 +107,29 @@ class Policy(Strict):
     """What is done where no topic matches."""
     refusal: str = "I cannot help with this. 这个问题我无法回答。"
     """What is answered instead of a refused answer."""
+    expire_after: Annotated[str, AfterValidator(_duration)] = "7 days"
+    """How long an answer may wait for a person: hours or days."""
+    verification: VerificationSpec = VerificationSpec(vote=8)
+    """What ``verify`` does."""
     topics: Annotated[dict[Name, Topic], Field(min_length=1)]
     """Topics by name; where several match, the strictest action wins."""
+
+    @model_validator(mode="after")
+    def _verifies_something(self) -> Self:
+        if "verification" in self.model_fields_set and not self.verifies:
+            raise PydanticCustomError("verification", "names a verification, and no topic has the action verify")
+        return self
+
+    @property
+    def expire_seconds(self) -> float:
+        """Seconds that an answer may wait for a person."""
+        count, unit = self.expire_after.split()
+        return int(count) * (3600.0 if unit.startswith("hour") else 86400.0)
+
+    @property
+    def verifies(self) -> bool:
+        """Whether answers may be verified a second time."""
+        return "verify" in self._actions
 
     @property
     def needs_model(self) -> bool:
@@ -86,7 +139,11 @@ class Policy(Strict):
     @property
     def needs_reviewer(self) -> bool:
         """Whether answers may wait for a person."""
-        return any(action in ("verify", "hold") for action in (self.default, *(t.action for t in self.topics.values())))
+        return not self._actions.isdisjoint(("verify", "hold"))
+
+    @property
+    def _actions(self) -> set[Action]:
+        return {self.default, *(topic.action for topic in self.topics.values())}
 
 
 def read_policy(source: Path | str) -> Policy:

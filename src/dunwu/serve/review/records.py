@@ -81,8 +81,10 @@ class Notice:
         held_id: The answer that it is about; each has one notice, so this is its idempotency key too.
         url: Where it is sent.
         attempts: Tries so far.
+        event: What has become of the answer.
     """
 
     held_id: str
     url: str
     attempts: int
+    event: Literal["decided", "expired"]

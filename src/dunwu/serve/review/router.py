@@ -22,8 +22,10 @@ from starlette.exceptions import HTTPException
 from dunwu.config.schema.base import Strict
 from dunwu.errors import Fault, UserError
 from dunwu.observatory.web.assets import send_asset
+from dunwu.serve.http.errors import Refusal
+from dunwu.serve.http.guard import read_body
 from dunwu.serve.review import pages
-from dunwu.serve.review.access import COOKIE, SESSION_SECONDS, Access, read_body, read_form
+from dunwu.serve.review.access import COOKIE, SESSION_SECONDS, Access, read_form
 from dunwu.serve.review.held_queue import HeldQueue
 from dunwu.serve.review.keys import Keys
 from dunwu.serve.review.records import STATES, Conflict, UnknownAnswer, Verdict
@@ -84,6 +86,8 @@ class _PageRoute(_Route):
 def _find_status(error: HTTPException | UserError | Fault) -> tuple[int, str]:
     if isinstance(error, HTTPException):
         return error.status_code, str(error.detail)
+    if isinstance(error, Refusal):
+        return error.status, str(error)
     if isinstance(error, Fault):
         return 503, "this cannot be kept at the moment, so nothing was done"
     known = {UnknownAnswer: 404, Conflict: 409}
@@ -114,7 +118,7 @@ def _make_json_routes(queue: HeldQueue, access: Access) -> APIRouter:
 
     @router.get("/held/{held_id}")
     def poll(request: Request, held_id: str) -> Response:
-        return JSONResponse(asdict(queue.fetch(held_id, access.find_client(request).name)))
+        return JSONResponse(asdict(queue.fetch(held_id, access.find_asker(request).name)))
 
     @router.get("/review/waiting")
     def list_waiting(request: Request) -> Response:

@@ -10,8 +10,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from dunwu.errors import counted
 from dunwu.serve.review.decision import Decision
+from dunwu.serve.review.matching import find_pattern, normalize
 from dunwu.verifiers.math.answers import same_answer
+from dunwu.verifiers.quality import read_statements
 
 Outcome = Literal["agree", "disagree", "failed"]
 Same = Callable[[str, str], bool]
@@ -107,6 +110,54 @@ def check_by_rule(name: str, rule: Callable[[str, str], bool]) -> Check:
         return Verification(check=name, outcome="agree" if holds else "disagree", reason=reason)
 
     return Check(name, ask)
+
+
+def check_by_patterns(must_match: Sequence[str], must_not_match: Sequence[str]) -> Check:
+    """Make a check by regular expressions on the normalized answer.
+
+    Args:
+        must_match: Each must match somewhere.
+        must_not_match: None may.
+    """
+
+    def ask(_: str, answer: str) -> Verification:
+        text = normalize(answer)
+        missing = next((one for one in must_match if find_pattern([one], text) is None), None)
+        forbidden = find_pattern(must_not_match, text)
+        reason = "the patterns hold"
+        if missing is not None:
+            reason = f"{missing!r:.60} does not match"
+        elif forbidden is not None:
+            reason = f"{forbidden!r:.60} matches"
+        agrees = missing is None and forbidden is None
+        return Verification(check="rule", outcome="agree" if agrees else "disagree", reason=reason)
+
+    return Check("rule", ask)
+
+
+def check_by_arithmetic(chain: str, same: Same = is_same) -> Check:
+    """Make a check by recalculation: all that the chain calculates is right, and a result of it means the answer.
+
+    Args:
+        chain: The reasoning, and the text of the answer.
+        same: Compares two final answers.
+    """
+
+    def ask(_: str, answer: str) -> Verification:
+        found = read_statements(chain)
+        results = tuple(dict.fromkeys(str(result) for _, result in found.operations))
+        outcome: Outcome = "disagree"
+        if found.wrong:
+            reason = f"{counted(found.wrong, 'statement')} of the chain {'is' if found.wrong == 1 else 'are'} wrong"
+        elif not results:
+            outcome, reason = "failed", "the chain calculates nothing that can be read"
+        elif any(same(result, answer) for result in reversed(results)):
+            outcome, reason = "agree", f"{counted(found.right, 'statement')} calculated again"
+        else:
+            reason = "no calculation of the chain leads to the answer"
+        return Verification(check="arithmetic", outcome=outcome, reason=reason, derived=results)
+
+    return Check("arithmetic", ask)
 
 
 def verify(question: str, answer: str | None, checks: Iterable[Check]) -> tuple[Verification, ...]:

@@ -1,4 +1,4 @@
-"""Notes to clients on this machine that an answer is decided. A note has an id and no text; the client fetches that.
+"""Notes to clients on this machine that an answer is decided or expired. A note has no text; the client fetches that.
 
 Each answer has one notice, which stays in the database until it was taken. Between "taken" and "kept as taken" a kill
 can fall, so a notice may arrive twice: its ``Idempotency-Key`` says that it is the same. At least once is all that is
@@ -81,7 +81,7 @@ def post(notice: Notice) -> None:
         OSError: Nobody took it.
     """
     address = split_address(notice.url)
-    body = json.dumps({"id": notice.held_id, "event": "decided"})
+    body = json.dumps({"id": notice.held_id, "event": notice.event})
     host = f"[{address.host}]" if ":" in address.host else address.host
     request = (
         f"POST {address.path} HTTP/1.1\r\nHost: {host}:{address.port}\r\nContent-Type: application/json\r\n"
@@ -158,5 +158,5 @@ class WebhookSender:
         while not self._stop.wait(LOOK_SECONDS):
             try:
                 self.send_due()
-            except Fault:  # a full disk may have room again; what was sent is sent again then
+            except (Fault, UserError):  # a full disk may have room again; what was sent is sent again then
                 continue

@@ -11,7 +11,8 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from dunwu.serve.review.access import LONGEST_BODY, SESSION_SECONDS
+from dunwu.serve.http.guard import LIMITS
+from dunwu.serve.review.access import SESSION_SECONDS
 from dunwu.serve.review.held_queue import HeldQueue
 from dunwu.serve.review.keys import Keys, KeySpec, Role, make_key
 from dunwu.serve.review.router import make_review_router
@@ -86,10 +87,23 @@ def test_a_client_polls_until_a_reviewer_has_decided(world: World) -> None:
     assert (log["broken"], log["head"]["lines"]) == (None, 4)
 
 
+@pytest.mark.parametrize("asker", ["ward", "ann", "eve"])
+def test_whoever_asked_polls(world: World, asker: str) -> None:
+    held = world.queue.hold(asker, "q", "", "a")
+    for name in ROLES:
+        got = world.client().get(f"/v1/held/{held}", headers=bearer(name))
+        assert got.status_code == (200 if name == asker else 404), name
+
+
+def test_a_form_is_a_form(world: World) -> None:
+    got = world.client().post("/review/sign-in", content=b"key=x", headers=FORM | {"Content-Type": "text/plain"})
+    assert (got.status_code, "application/x-www-form-urlencoded is wanted" in got.text) == (415, True)
+
+
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("GET", "/v1/held/{id}", {"ward": 200, "lab": 404}),
+        ("GET", "/v1/held/{id}", {"ward": 200, "lab": 404, "ann": 404, "bob": 404, "eve": 404}),
         ("GET", "/v1/review/waiting", {"ann": 200, "bob": 200, "eve": 200}),
         ("POST", "/v1/review/{id}/claim", {"ann": 200, "bob": 409, "eve": 409}),
         ("POST", "/v1/review/{id}/decide", {"ann": 400, "bob": 400, "eve": 400}),
@@ -117,7 +131,7 @@ def test_each_role_may_do_its_own_alone(world: World, method: str, path: str, al
         (b'{"verdict": "accept", "txt": ""}', "txt: unknown field; did you mean text?"),
         (b'{"verdict": "reject"}', "reason: say why"),
         (b'{"verdict": "reject", "reason": "' + b"x" * 2001 + b'"}', "reason: has 2,001 characters"),
-        (b"x" * (LONGEST_BODY + 1), "a body may have 1,048,576 bytes"),
+        (b"x" * (LIMITS.bytes + 1), "the body has more than 4 MiB"),
     ],
 )
 def test_wrong_json_is_one_line(world: World, body: bytes, message: str) -> None:
