@@ -17,7 +17,7 @@ import pytest
 
 import dunwu
 from dunwu.errors import Fault, UserError
-from dunwu.serve.review import held_queue
+from dunwu.serve.review import expiry, held_queue
 from dunwu.serve.review.held_queue import CLAIM_SECONDS, HeldQueue
 from dunwu.serve.review.records import Conflict, Delivery, UnknownAnswer, Verdict
 
@@ -168,6 +168,49 @@ def test_what_nobody_decided_in_time_expires_without_its_text(queue: HeldQueue, 
     assert queue.expire(60) == 1, "a decided answer waits for its client"
     assert queue.fetch(new, "ward").state == "expired"
     assert queue.fetch(decided, "ward").text == "5 mg"
+
+
+def test_a_claimed_answer_does_not_expire_under_the_reviewer_s_hands(queue: HeldQueue, clock: Clock) -> None:
+    held = hold(queue)
+    clock.now += 59
+    queue.claim(held, "ann")
+    clock.now += 1
+    assert queue.expire(60) == 0
+    clock.now += CLAIM_SECONDS
+    assert queue.expire(60) == 1
+    with pytest.raises(Conflict, match="is expired already"):
+        queue.decide(held, "ann", "accept")
+    assert [event["event"] for event in events(queue)] == ["held", "claimed", "expired"]
+    assert queue.verify_log() is None
+
+
+def test_the_server_gives_up_what_is_old_at_its_start_and_later(
+    queue: HeldQueue, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(expiry, "LOOK_SECONDS", 0.01)
+    expire, looked = queue.expire, threading.Event()
+    old = hold(queue)
+    clock.now += 100
+    young = hold(queue)
+    keeper = expiry.Expiry(queue, 60)
+    keeper.start()
+    assert queue.fetch(old, "ward").state == "expired", "before anybody is answered"
+    assert queue.fetch(young, "ward").state == "held"
+
+    def fail_once(seconds: float) -> int:
+        monkeypatch.setattr(queue, "expire", expire_and_tell)
+        raise Fault("the disk is full")
+
+    def expire_and_tell(seconds: float) -> int:
+        count = expire(seconds)
+        looked.set()
+        return count
+
+    clock.now += 100
+    monkeypatch.setattr(queue, "expire", fail_once)
+    assert looked.wait(60), "a full disk may have room again"
+    keeper.close()
+    assert queue.fetch(young, "ward").state == "expired"
 
 
 def test_everything_is_there_after_a_restart(tmp_path: Path, clock: Clock) -> None:

@@ -11,7 +11,9 @@ from dunwu.serve.review.decision import Decision
 from dunwu.serve.review.verification import (
     Check,
     apply_verification,
+    check_by_arithmetic,
     check_by_derivation,
+    check_by_patterns,
     check_by_rule,
     check_by_vote,
     is_same,
@@ -80,6 +82,41 @@ def test_only_agreement_releases(check: Check, outcome: str) -> None:
     decision = apply_verification(WANTED, found)
     assert decision.action == ("answer" if outcome == "agree" else "hold")
     assert decision.reasons[1].startswith(f"{check.name}: {outcome}: ")
+
+
+@pytest.mark.parametrize(
+    ("must_match", "must_not_match", "answer", "outcome"),
+    [
+        ([r"^\d+ mg$"], [], "500 mg", "agree"),
+        ([r"^\d+ mg$"], [], "５００ MG", "agree"),  # as topics see it: small letters of one width
+        ([r"^\d+ mg$"], [], "500 g", "disagree"),
+        ([r"\d", "mg"], [], "mg", "disagree"),  # each must match
+        ([], ["5000", "mg"], "500", "agree"),
+        ([], ["5000", "mg"], "500 mg", "disagree"),  # none may
+        ([r"\d"], ["5000"], "5000", "disagree"),
+        ([r"(a|a)*$"], [], "a" * 200_001, "failed"),  # too long to be tried
+    ],
+)
+def test_a_rule_of_patterns(must_match: list[str], must_not_match: list[str], answer: str, outcome: str) -> None:
+    (found,) = verify("q", answer, [check_by_patterns(must_match, must_not_match)])
+    assert found.outcome == outcome, found.reason
+
+
+@pytest.mark.parametrize(
+    ("chain", "answer", "outcome", "reason"),
+    [
+        ("16 - 3 = 13. 13 * 2 = 26.", "26", "agree", "2 statements calculated again"),
+        ("16 - 3 = 13. 13 * 2 = 26.", "13.0", "agree", "2 statements calculated again"),
+        ("16 - 3 = 13. 13 * 2 = 26.", "27", "disagree", "no calculation of the chain leads to the answer"),
+        ("16 - 3 = 14. 14 * 2 = 28.", "28", "disagree", "1 statement of the chain is wrong"),
+        ("16 - 3 = 14. 14 * 2 = 27.", "27", "disagree", "2 statements of the chain are wrong"),
+        ("It is thirteen, of course.", "13", "failed", "the chain calculates nothing that can be read"),
+        ("5 * 3 = 15, 15 + 7 = 22.", "3*5+7", "agree", "2 statements calculated again"),
+    ],
+)
+def test_what_a_chain_calculates_is_calculated_again(chain: str, answer: str, outcome: str, reason: str) -> None:
+    (found,) = verify("q", answer, [check_by_arithmetic(chain)])
+    assert (found.outcome, found.reason) == (outcome, reason)
 
 
 def test_all_checks_must_agree_and_the_first_that_does_not_ends_it() -> None:

@@ -95,6 +95,16 @@ def test_a_verdict_is_heard_of_once_and_without_the_text(world: World, listen: C
     assert world.events()[-1] == "notified"
 
 
+def test_an_answer_that_nobody_decided_is_heard_of_as_expired(world: World, listen: Callable[..., Listener]) -> None:
+    listener = listen()
+    held = world.queue.hold("ward", "q", "", "secret", webhook=listener.url)
+    world.now = 3600.0
+    assert world.queue.expire(3600.0) == 1
+    assert WebhookSender(world.queue).send_due() == 1
+    assert listener.heard == [("/ready?a=1", held, {"id": held, "event": "expired"})]
+    assert world.events() == ["held", "expired", "notified"]
+
+
 def test_a_client_without_a_webhook_hears_nothing(world: World) -> None:
     world.decide(None)
     assert world.queue.list_due_notices() == []
@@ -148,7 +158,11 @@ def test_what_is_no_taking_is_a_refusal(answer: bytes) -> None:
         thread = threading.Thread(target=reply)
         thread.start()
         with pytest.raises(OSError, match="the answer was"):
-            post(Notice(held_id="held-1", url=f"http://127.0.0.1:{server.getsockname()[1]}/", attempts=0))
+            post(
+                Notice(
+                    held_id="held-1", url=f"http://127.0.0.1:{server.getsockname()[1]}/", attempts=0, event="decided"
+                )
+            )
         thread.join()
 
 
