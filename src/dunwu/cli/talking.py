@@ -168,13 +168,17 @@ class RoleName(StrEnum):
 def key(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Who gets the key.")],
     role: Annotated[RoleName, typer.Option(help="What they may do.")] = RoleName.client,
+    keys: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Add the lines to this file, if no name in it looks alike.")
+    ] = None,
 ) -> None:
     """Make a key for dunwu serve.
 
-    Prints the key, which is kept nowhere, and on stdout the lines for the keys file.
+    Prints the key, which is kept nowhere. The lines for the keys file go there, or to stdout.
     """
-    from dunwu.serve.review.keys import make_key
+    from dunwu.serve.review.keys import add_key, make_key
 
-    made, lines = make_key(name, role.value)
+    made, lines = make_key(name, role.value) if keys is None else (add_key(keys, name, role.value), "")
     typer.echo(f"the key of {name}, shown once: {made}", err=True)
-    typer.echo(lines)
+    if lines:
+        typer.echo(lines)

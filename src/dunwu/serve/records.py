@@ -55,6 +55,7 @@ class ChatRequest:
         must_call: names of those of which one has to be called; empty: the model may answer without.
         one_call: the first call ends the answer.
         client: who asks. Clients take turns where the queue is long.
+        user: for whom the client asks, as it says; users take turns within those of their client.
         begun: tokens with which every answer begins; ``max_tokens`` counts those behind them.
         until: is called with the text behind them after each token; the answer is cut off where it returns True.
     """
@@ -72,6 +73,7 @@ class ChatRequest:
     must_call: tuple[str, ...] = ()
     one_call: bool = False
     client: str = ""
+    user: str = ""
     begun: tuple[int, ...] = ()
     until: Callable[[str], bool] | None = None
 

@@ -253,7 +253,7 @@ class GenerationService:
         with self._changed:
             if self._stopping:
                 raise Stopped("the server is about to stop")
-            if not self._queue.put(request.client, states):
+            if not self._queue.put(request.client, states, request.user):
                 self.counts.refused += 1
                 waiting = counted(len(self._queue), "answer")
                 raise Busy(f"{waiting} wait already, and {self._queue.size:,} may: ask again later")

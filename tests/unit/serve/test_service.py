@@ -185,6 +185,18 @@ def test_clients_take_turns() -> None:
     assert len(queue) == 0
 
 
+def test_users_take_turns_within_those_of_their_client() -> None:
+    queue = FairQueue(9)
+    for number in range(3):
+        assert queue.put("greedy", [wait_as(f"g{number}a"), wait_as(f"g{number}b")], user=f"user {number}")
+    assert queue.put("modest", [wait_as("m1"), wait_as("m2")])
+    assert [queue.take().key for _ in range(8)] == ["g0a", "m1", "g1a", "m2", "g2a", "g0b", "g1b", "g2b"]
+    gone = [wait_as("x"), wait_as("y")]
+    assert queue.put("greedy", [*gone, wait_as("z")], user="u")
+    queue.drop(gone)
+    assert (len(queue), [state.key for state in queue.list()], queue.take().key) == (1, ["z"], "z")
+
+
 def test_stopping_finishes_what_is_there_and_takes_no_more(model: ChatModel) -> None:
     service = GenerationService(model, ServiceLimits(max_sequences=4))
     reply = service.submit(ask(question_of(7), *range(6), max_tokens=40))

@@ -212,7 +212,8 @@ class ChatBody(Body):
             tools=() if self.tool_choice == "none" else tuple(self.write_tools()),
             must_call=find_forced(self.tools, self.tool_choice),
             one_call=self.parallel_tool_calls is False,
-            client=self.user or client,
+            client=client,
+            user=self.user or "",
         )
         return request, seed
 

@@ -104,9 +104,11 @@ def _find_client(request: HTTPConnection, keys: Keys | None) -> Key:
 
 
 def name_connection(request: Request) -> str:
-    """Name whoever asks, for turns in the queue: by key and by connection."""
-    peer = f"{request.client.host}:{request.client.port}" if request.client else ""
-    return f"{request.state.key.name} {peer}"
+    """Name whoever asks, for turns in the queue: by key, however many connections it has; without keys by connection."""
+    key: Key = request.state.key
+    if key != LOCAL:
+        return key.name
+    return f"{request.client.host}:{request.client.port}" if request.client else ""
 
 
 async def read_body(request: Request, wanted: str = JSON) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,10 +21,13 @@ from pydantic_core import PydanticCustomError
 
 from dunwu.config.schema.base import Name, Strict
 from dunwu.errors import UserError
+from dunwu.runs.atomic import atomic_write
 from dunwu.serve.review.policy import Policy
 from dunwu.serve.review.settings import read_settings
 from dunwu.serve.review.webhooks import split_address
 
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,99}")
+"""What ``Name`` takes: a client's key, and what reviewers read."""
 Role = Literal["client", "reviewer", "admin"]
 """A client asks and polls, a reviewer decides, an admin decides and reads the state of the log."""
 
@@ -104,15 +108,49 @@ def load_keys(path: Path) -> Keys:
     """Read a keys file.
 
     Raises:
-        UserError: Something in it is wrong, or two names have the same key.
+        UserError: Something in it is wrong, two names look alike, or two have the same key.
     """
+    return Keys(_read_specs(path))
+
+
+def _read_specs(path: Path) -> dict[str, KeySpec]:
     specs = read_settings(path, KeysFile).keys
-    holders: dict[str, str] = {}
+    holders, looks = dict[str, str](), dict[str, str]()
     for name, spec in specs.items():
         if other := holders.get(spec.hash):
             raise UserError(f"is the key of {other} too", file=path, field=f"keys.{name}.hash")
-        holders[spec.hash] = name
-    return Keys(specs)
+        if other := looks.get(_read_as(name)):
+            raise UserError(f"looks like {other}: reviewers could not tell them apart", file=path, field=f"keys.{name}")
+        if name == LOCAL.name:
+            raise UserError("is what those are called who ask without keys", file=path, field=f"keys.{name}")
+        holders[spec.hash] = looks[_read_as(name)] = name
+    return specs
+
+
+def _read_as(name: str) -> str:
+    """Return what a name looks like: case, dashes, and the letters that look like digits make no difference."""
+    return name.lower().translate(str.maketrans("_oil", "-011"))
+
+
+def check_name(name: str, file: Path | None = None) -> None:
+    """Make sure that a key can have a name.
+
+    Args:
+        name: Of its holder.
+        file: The keys file that the key is for, if it is known; it may be missing yet.
+
+    Raises:
+        UserError: No keys file takes the name, or this one has it, or one that looks like it.
+    """
+    if not NAME.fullmatch(name) or name == LOCAL.name:
+        text = f"{name!r:.60} is no name for a key: up to 100 letters, digits, - and _, beginning with one of the first"
+        raise UserError(f"{text}, and not {LOCAL.name}", field="NAME")
+    if file is None or not file.exists():
+        return
+    alike = next((known for known in _read_specs(file) if _read_as(known) == _read_as(name)), None)
+    if alike is not None:
+        text = "has a key already" if alike == name else f"looks like {alike}, which has a key already"
+        raise UserError(f"{name} {text}: choose another name", file=file)
 
 
 def make_key(name: str, role: Role) -> tuple[str, str]:
@@ -124,9 +162,35 @@ def make_key(name: str, role: Role) -> tuple[str, str]:
 
     Returns:
         The key, which is kept nowhere, and the lines for the keys file.
+
+    Raises:
+        UserError: See ``check_name``.
     """
+    check_name(name)
     key = f"dunwu-{secrets.token_urlsafe(32)}"
     return key, f'[keys.{name}]\nrole = "{role}"\nhash = "{_hash(key)}"\n'
+
+
+def add_key(file: Path, name: str, role: Role) -> str:
+    """Make a key, and add its lines to a keys file, which is made where it is missing.
+
+    Args:
+        file: The keys file.
+        name: Of the key's holder.
+        role: What they may do.
+
+    Returns:
+        The key, which is kept nowhere.
+
+    Raises:
+        UserError: See ``check_name``; or the file is no keys file.
+        Fault: The file system refuses; the file is as it was.
+    """
+    check_name(name, file)
+    key, lines = make_key(name, role)
+    before = file.read_text(encoding="utf-8-sig").rstrip() + "\n\n" if file.exists() else ""
+    atomic_write(file, (before + lines).encode())
+    return key
 
 
 def check_reviewers(policy: Policy, keys: Keys | None) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dunwu.errors import UserError
-from dunwu.serve.review.keys import check_reviewers, load_keys, make_key
+from dunwu.serve.review.keys import add_key, check_reviewers, load_keys, make_key
 from dunwu.serve.review.policy import Policy, read_policy
 
 
@@ -48,6 +48,43 @@ def test_a_wrong_file_is_one_line(change: tuple[str, str], message: str, tmp_pat
     with pytest.raises(UserError) as raised:
         load_keys(file)
     assert str(raised.value).startswith(f"{file}: {message}")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", " ", " ann", "ann ", "a b", "a.b", "a\nb", "a\x1bb", "-ann", "änn", "a\u200bb", '"x"', "x" * 101, "local"],
+)
+def test_names_that_no_file_takes_or_that_confuse_get_no_key(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"^NAME: .* is no name for a key: up to 100 letters, digits, - and _"):
+        make_key(name, "client")
+    with pytest.raises(UserError, match="is no name for a key"):
+        add_key(tmp_path / "keys.toml", name, "client")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ("bill-2", "bill-2 has a key already: choose another name"),
+        ("Bill-2", "Bill-2 looks like bill-2, which has a key already: choose another name"),
+        ("bi11_2", "bi11_2 looks like bill-2, which has a key already"),
+        ("BIIl-2", "BIIl-2 looks like bill-2, which has a key already"),
+    ],
+)
+def test_names_that_look_alike_get_one_key(other: str, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "keys.toml"
+    first = add_key(file, "bill-2", "client")
+    second = add_key(file, "bill-3", "reviewer")
+    before = file.read_bytes()
+    with pytest.raises(UserError) as raised:
+        add_key(file, other, "admin")
+    assert str(raised.value).startswith(f"{file}: {message}")
+    assert file.read_bytes() == before
+    keys = load_keys(file)
+    assert [key and key.name for key in (keys.find(first), keys.find(second))] == ["bill-2", "bill-3"]
+    file.write_text(file.read_text() + make_key(other, "client")[1])
+    with pytest.raises(UserError, match="broken TOML: Cannot declare" if other == "bill-2" else "looks like bill-2"):
+        load_keys(file)
 
 
 def test_two_names_do_not_share_a_key(tmp_path: Path) -> None:
