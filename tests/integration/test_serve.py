@@ -72,11 +72,14 @@ def test_a_client_that_leaves_gives_its_rows_back() -> None:
         running = threading.Event()
         while not running.is_set():
             metrics = urlopen(f"{address}/metrics", timeout=60).read().decode()
-            if "dunwu_answers_running 0" in metrics:
+            if "dunwu_samples_running 0" in metrics:
                 running.set()
         values = dict(line.split() for line in metrics.splitlines() if not line.startswith("#"))
         assert values["dunwu_requests_cancelled_total"] == "1"
-        assert int(values["dunwu_answers_total"]) < 64, "most were given up"
+        assert values["dunwu_requests_total"] == "1"
+        assert int(values["dunwu_samples_finished_total"]) < 64, "most were given up"
+        ended = [int(values[f"dunwu_samples_{how}_total"]) for how in ("finished", "given_up")]
+        assert sum(ended) == int(values["dunwu_samples_total"]) == 64
 
 
 @pytest.mark.parametrize(

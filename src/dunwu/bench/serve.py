@@ -137,7 +137,7 @@ def _measure_leaving(folder: Path) -> list[float]:
 def _count_running(server: Server) -> int:
     with urllib.request.urlopen(f"{server.address}/metrics", timeout=START_SECONDS) as reply:
         lines = reply.read().decode().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("dunwu_answers_running "))
+    return next(int(line.split()[1]) for line in lines if line.startswith("dunwu_samples_running "))
 
 
 def _write_model(folder: Path, *, gguf: bool) -> None:

@@ -75,6 +75,7 @@ class Answer:
         finish: ``content_filter`` where the policy kept the model's answer back.
         prompt_tokens: of one sample; 0 where none was asked.
         tokens: written in all.
+        thinking_tokens: of these, the reasoning's.
         more: fields of the reply beside OpenAI's: ``cache``, ``review``, ``vote``, ``guidance``.
     """
 
@@ -82,6 +83,7 @@ class Answer:
     finish: Finish
     prompt_tokens: int = 0
     tokens: int = 0
+    thinking_tokens: int = 0
     more: dict[str, Any] = field(default_factory=dict)
 
 
@@ -92,6 +94,7 @@ class _Draft:
     choice: Choice
     prompt_tokens: int = 0
     tokens: int = 0
+    thinking_tokens: int = 0
     vote: Vote | None = None
     guidance: Mapping[str, Any] | None = None
 
@@ -192,7 +195,13 @@ class Answerer:
             voted = vote(
                 self.service, request, confidence=order.confidence, weight_of=weight_of, report=report, left=left
             )
-            return _Draft(choice=voted.chosen, prompt_tokens=voted.prompt_tokens, tokens=voted.tokens, vote=voted.vote)
+            return _Draft(
+                choice=voted.chosen,
+                prompt_tokens=voted.prompt_tokens,
+                tokens=voted.tokens,
+                thinking_tokens=voted.thinking_tokens,
+                vote=voted.vote,
+            )
         if self.guide is not None and order.search is not None:
             return _to_draft(search(self.service, request, self.guide, order.search, left), "guided")
         if self.guide is not None and order.best_of:
@@ -200,7 +209,12 @@ class Answerer:
         reply = self.service.submit(request, streams=False)
         reply.join(left)
         (choice,) = reply.collect()
-        return _Draft(choice=choice, prompt_tokens=reply.prompt_tokens, tokens=choice.tokens)
+        return _Draft(
+            choice=choice,
+            prompt_tokens=reply.prompt_tokens,
+            tokens=choice.tokens,
+            thinking_tokens=choice.thinking_tokens,
+        )
 
     def _review(
         self, request: ChatRequest, draft: _Draft, order: Order, more: dict[str, Any], left: Event | None
@@ -220,6 +234,7 @@ class Answerer:
             finish=draft.choice.finish,
             prompt_tokens=draft.prompt_tokens,
             tokens=draft.tokens,
+            thinking_tokens=draft.thinking_tokens,
             more=more | draft.describe(),
         )
 
@@ -229,6 +244,7 @@ def _to_draft(found: Guided, method: str) -> _Draft:
         choice=found.chosen,
         prompt_tokens=found.prompt_tokens,
         tokens=found.tokens,
+        thinking_tokens=found.thinking_tokens,
         guidance=found.describe(method),
     )
 
@@ -254,5 +270,6 @@ def _keep_back(content: str, more: dict[str, Any], draft: _Draft | None) -> Answ
         finish="content_filter",
         prompt_tokens=draft.prompt_tokens if draft else 0,
         tokens=draft.tokens if draft else 0,
+        thinking_tokens=draft.thinking_tokens if draft else 0,
         more=more,
     )

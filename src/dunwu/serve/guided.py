@@ -55,7 +55,8 @@ class Guided:
         score: what the guide gave it.
         prompt_tokens: of the conversation.
         tokens: written in all, also what was dropped.
-        guidance_share: of these, what was dropped.
+        thinking_tokens: of these, the reasoning's.
+        guidance_share: of the tokens, what was dropped.
         choices: how often the guide was asked to choose.
     """
 
@@ -63,6 +64,7 @@ class Guided:
     score: float
     prompt_tokens: int
     tokens: int
+    thinking_tokens: int
     guidance_share: float
     choices: int
 
@@ -99,6 +101,7 @@ def best_of(service: GenerationService, request: ChatRequest, guide: Guide, left
         score=scores[best],
         prompt_tokens=reply.prompt_tokens,
         tokens=tokens,
+        thinking_tokens=sum(choice.thinking_tokens for choice in choices),
         guidance_share=1 - choices[best].tokens / tokens,
         choices=1,
     )
@@ -155,7 +158,7 @@ class _Search:
         self._prompt_tokens = len(prompt)
         self._most = service.model.plan_sampling(request, len(prompt)).max_new_tokens
         self.beams = [_Beam(Choice(reasoning="", content="", finish="length", tokens=0, thinking_tokens=0))]
-        self._tokens = self._choices = self._round = 0
+        self._tokens = self._thinking_tokens = self._choices = self._round = 0
 
     def advance(self) -> None:
         """Write the next step of each beam that is not finished, and keep the best."""
@@ -184,6 +187,7 @@ class _Search:
             score=scores[best],
             prompt_tokens=self._prompt_tokens,
             tokens=self._tokens,
+            thinking_tokens=self._thinking_tokens,
             guidance_share=1 - len(choice.token_ids) / self._tokens,
             choices=self._choices,
         )
@@ -235,6 +239,7 @@ class _Search:
 
     def _grow(self, beam: _Beam, step: Choice) -> _Beam:
         self._tokens += len(step.token_ids)
+        self._thinking_tokens += step.thinking_tokens - beam.choice.thinking_tokens
         choice = replace(step, token_ids=(*beam.choice.token_ids, *step.token_ids))
         is_over = step.finish != "length" or len(choice.token_ids) >= self._most
         return _Beam(choice, step.finish if is_over else None)

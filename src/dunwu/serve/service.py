@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Collection, Generator, Sequence
 from dataclasses import dataclass
 from threading import Condition, Event, Thread
 from typing import Final
@@ -60,14 +60,24 @@ class ServiceLimits:
 
 @dataclass(slots=True, kw_only=True)
 class Counts:
-    """What the service has done since it began."""
+    """What the service has done since it began.
 
-    requests: int = 0
-    refused: int = 0
-    cancelled: int = 0
+    A sample is finished, given up, decoding or waiting; a request may have several. What requests come to is counted
+    where they come from (``http/request_counts.py``).
+
+    Attributes:
+        samples: taken.
+        finished: of these, written to their end.
+        given_up: of these, no longer wanted, or ended by a fault.
+        prompt_tokens: of samples that began, each with its whole prompt.
+        completion_tokens: written, those of samples that were given up among them.
+    """
+
+    samples: int = 0
+    finished: int = 0
+    given_up: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
-    finished: int = 0
 
 
 class Reply:
@@ -78,6 +88,7 @@ class Reply:
         streams: whoever asked wants pieces as they come, and not the whole alone.
         error: what went wrong on the way.
         is_cancelled: nobody wants it any more; there is nothing to collect.
+        rows: the sequences that a batch has; a cancelled reply loses them before the next step.
     """
 
     def __init__(
@@ -88,6 +99,7 @@ class Reply:
         self._service = service
         self.writers = tuple(writers)
         self.states: set[SequenceState] = set()
+        self.rows: set[SequenceState] = set()
         self.unfinished = len(self.writers)
         self.is_cancelled = False
 
@@ -138,9 +150,14 @@ class Reply:
         finally:
             self.cancel()
 
-    def count_tokens(self) -> int:
-        """Count the tokens that have been written so far."""
-        return sum(writer.tokens for writer in self.writers)
+    def settle(self) -> None:
+        """Cancel, and wait until no batch writes for it: what was written is then all that will be."""
+        self.cancel()
+        self._service.wait_until(lambda: not self.rows)
+
+    def count_tokens(self) -> tuple[int, int]:
+        """Count the tokens that have been written so far, and those of them that are reasoning."""
+        return sum(writer.tokens for writer in self.writers), sum(writer.thinking_tokens for writer in self.writers)
 
     def collect(self) -> list[Choice]:
         """Return the finished answers.
@@ -254,11 +271,9 @@ class GenerationService:
             if self._stopping:
                 raise Stopped("the server is about to stop")
             if not self._queue.put(request.client, states, request.user):
-                self.counts.refused += 1
                 waiting = counted(len(self._queue), "answer")
                 raise Busy(f"{waiting} wait already, and {self._queue.size:,} may: ask again later")
-            self.counts.requests += 1
-            self.counts.prompt_tokens += len(prompt)
+            self.counts.samples += len(states)
             self._changed.notify_all()
         return reply
 
@@ -296,7 +311,7 @@ class GenerationService:
         with self._changed:
             if reply.is_finished:
                 return
-            self.counts.cancelled += 1
+            self.counts.given_up += reply.unfinished
             reply.unfinished, reply.is_cancelled = 0, True
             self._queue.drop(reply.states)
             for worker in self.workers:
@@ -329,6 +344,8 @@ class GenerationService:
             thread.join()
         with self._changed:
             left = [*self._queue.list(), *(state for worker in self.workers for state in worker.batch.states)]
+            for state in left:
+                state.key[0].rows.clear()
             self._end([state.key[0] for state in left], Fault("the server has stopped"))
             self._changed.notify_all()
 
@@ -348,11 +365,15 @@ class GenerationService:
         with self._changed:
             while not self._over:
                 before = batch.unfinished, len(self._queue)
+                self._let_go(worker.gone.intersection(batch.states))
                 batch.drop(worker.gone)
                 worker.gone = set()
                 share = -(-(self.decoding + len(self._queue)) // len(self.workers))
                 while self._queue and batch.unfinished < min(share, batch.max_sequences):
-                    batch.add([self._queue.take()])
+                    state = self._queue.take()
+                    state.key[0].rows.add(state)
+                    self.counts.prompt_tokens += len(state.prompt)
+                    batch.add([state])
                 if before != (batch.unfinished, len(self._queue)):  # else two idle workers would wake each other
                     self._changed.notify_all()
                 if batch.unfinished:
@@ -366,17 +387,25 @@ class GenerationService:
         for written in ended:
             written.state.key[1].finish(written)
         with self._changed:
+            self._let_go([written.state for written in ended])
             for written in ended:
-                self.counts.completion_tokens += len(written.token_ids)
-                self.counts.finished += 1
+                self.counts.finished += not written.state.key[0].is_finished
                 written.state.key[0].count_down()
         self._tell([state.key[0] for state in states if state.key[0].streams or state.key[0].is_finished])
+
+    def _let_go(self, states: Collection[SequenceState]) -> None:
+        """Count what was written of sequences that a batch no longer has."""
+        for state in states:
+            reply, writer = state.key
+            reply.rows.discard(state)
+            self.counts.completion_tokens += writer.written
 
     def _fail(self, worker: Worker, fault: Fault) -> None:
         """End what this worker has with an error; the others, and who comes later, go on."""
         replies = [state.key[0] for state in worker.batch.states]
-        worker.batch.clear()
         with self._changed:
+            self._let_go(worker.batch.states)
+            worker.batch.clear()
             self._end(replies, fault)
         self._tell(replies)
 
@@ -384,6 +413,7 @@ class GenerationService:
         """End replies with an error, and give up what other workers have of them."""
         for reply in replies:
             if not reply.is_finished:
+                self.counts.given_up += reply.unfinished
                 reply.error, reply.unfinished = fault, 0
                 self._queue.drop(reply.states)
                 for worker in self.workers:

@@ -26,12 +26,14 @@ class Voted:
         vote: what it came to.
         prompt_tokens: of one sample.
         tokens: written in all, also for samples that were given up when the vote was decided.
+        thinking_tokens: of these, the reasoning's.
     """
 
     choices: tuple[Choice, ...]
     vote: Vote
     prompt_tokens: int
     tokens: int
+    thinking_tokens: int
 
     @property
     def chosen(self) -> Choice:
@@ -79,12 +81,15 @@ def vote(
     finally:
         for reply in asked[len(choices) :]:
             reply.cancel()
-    given_up = sum(reply.count_tokens() for reply in asked[len(choices) :])
+    for reply in asked[len(choices) :]:
+        reply.settle()
+    counts = [reply.count_tokens() for reply in asked]
     return Voted(
         choices=tuple(choices),
         vote=ballot.close(),
         prompt_tokens=asked[0].prompt_tokens,
-        tokens=sum(choice.tokens for choice in choices) + given_up,
+        tokens=sum(tokens for tokens, _ in counts),
+        thinking_tokens=sum(thinking for _, thinking in counts),
     )
 
 

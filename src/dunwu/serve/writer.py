@@ -45,6 +45,7 @@ class Writer:
     Attributes:
         index: of the choice.
         tokens: written so far.
+        thinking_tokens: of these, the reasoning's.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class Writer:
         self._pieces: deque[Piece] = deque()
         self._reasoning, self._content, self._calls = list[str](), list[str](), list[ToolCall]()
         self._logprobs: list[TokenLogprob] = []
-        self.tokens = self._thinking_tokens = 0
+        self.tokens = self.thinking_tokens = 0
         self._closed = False
         self._finish: Finish | None = None
         self._fresh, self._cut = "", False
@@ -101,10 +102,15 @@ class Writer:
         most = max(0, self._most - kept - len(self._model.closing))
         return most if budget is None else min(budget, most)
 
+    @property
+    def written(self) -> int:
+        """Tokens written so far, without those that the answer had begun with."""
+        return self.tokens - len(self._request.begun)
+
     def restrict(self) -> Bool[Tensor, " V"] | None:
         """See ``Steering``."""
         thinks = not self._is_answering()
-        if thinks and not self._forced and self._budget is not None and self._thinking_tokens >= self._budget:
+        if thinks and not self._forced and self._budget is not None and self.thinking_tokens >= self._budget:
             self._closed = True
             opened = self._reply.state == "thinking"
             self._forced.extend(self._model.closing if opened else (*self._model.opening, *self._model.closing))
@@ -129,7 +135,7 @@ class Writer:
         text = None if ends else self._stream.step(self._core, token_id)
         gain = self._reply.feed(text) if text else Gain()
         if before == "thinking" or self._reply.state == "thinking":
-            self._thinking_tokens += 1
+            self.thinking_tokens += 1
         found = [self._explain(token_id, logits_V)] if logits_V is not None else []
         self._add(gain, found)
         whole = False
@@ -184,7 +190,7 @@ class Writer:
             calls=tuple(self._calls),
             finish=self._finish,
             tokens=self.tokens,
-            thinking_tokens=self._thinking_tokens,
+            thinking_tokens=self.thinking_tokens,
             logprobs=tuple(self._logprobs),
             closed=self._closed,
             token_ids=self._token_ids,

@@ -146,8 +146,12 @@ def test_who_leaves_frees_rows_with_the_next_step(service: GenerationService, mo
     other = service.submit(ask(question_of(6), 1))
     other.join()
     service.wait_until(lambda: service.decoding == 0)
-    assert service.counts.cancelled == 1
-    assert service.counts.finished == 1, "the eight were given up"
+    counts = service.counts
+    assert (counts.samples, counts.finished, counts.given_up) == (9, 1, 8)
+    assert counts.completion_tokens == sum(reply.count_tokens()[0] for reply in (reply, other))
+    assert reply.count_tokens()[0] > 0
+    assert counts.prompt_tokens == 8 * reply.prompt_tokens + other.prompt_tokens
+    assert service.reused_tokens < counts.prompt_tokens
 
 
 def test_beyond_the_queue_nobody_is_taken(model: ChatModel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +163,7 @@ def test_beyond_the_queue_nobody_is_taken(model: ChatModel, monkeypatch: pytest.
         second = service.submit(ask(question_of(0), 3, 4, 5))
         with pytest.raises(Busy, match=r"3 answers wait already, and 3 may"):
             service.submit(ask(question_of(0), 6))
-        assert service.counts.refused == 1
+        assert service.counts.samples == 5
         gate.open(10_000)
         first.join()
         second.join()
@@ -296,7 +300,8 @@ def test_an_answer_that_ends_while_it_is_cancelled_is_counted_once(
 
     monkeypatch.setattr(Batch, "step", cancel_at_the_end)
     reply.join()
-    service.wait_until(lambda: service.counts.finished == 1)
+    service.wait_until(lambda: service.counts.completion_tokens > 0)
+    assert (service.counts.finished, service.counts.given_up) == (0, 1)
     assert (reply.unfinished, reply.is_finished, reply.is_cancelled) == (0, True, True)
 
 

@@ -26,6 +26,7 @@ from dunwu.serve.http.metrics import write_metrics
 from dunwu.serve.http.news import News
 from dunwu.serve.http.outcomes import Events, Form, Heading, Outcome, follow_answer, follow_reply
 from dunwu.serve.http.page import add_page
+from dunwu.serve.http.request_counts import RequestCounter, RequestCounts
 from dunwu.serve.http.responses import ResponseForm
 from dunwu.serve.http.responses_body import ResponsesBody, renamed_fields
 from dunwu.serve.review.keys import Key, Keys
@@ -54,11 +55,13 @@ def make_app(answerer: Answerer, keys: Keys | None = None) -> FastAPI:
     for kind in (UserError, Fault, Exception):
         app.exception_handler(kind)(_refuse)
     app.exception_handler(HTTPException)(_refuse_path)
+    counts = RequestCounts()
+    app.add_middleware(RequestCounter, counts=counts)
     app.add_middleware(Guard, keys=keys)
     if answerer.reviewer is not None:
         app.include_router(make_review_router(answerer.reviewer.queue, keys))
     add_page(app, service.model, wants_key=keys is not None, has_guide=answerer.guide is not None)
-    _add_facts(app, service)
+    _add_facts(app, service, counts)
 
     @app.post("/v1/chat/completions")
     async def chat_completions(request: Request) -> Response:
@@ -114,7 +117,7 @@ def make_app(answerer: Answerer, keys: Keys | None = None) -> FastAPI:
     return app
 
 
-def _add_facts(app: FastAPI, service: GenerationService) -> None:
+def _add_facts(app: FastAPI, service: GenerationService, counts: RequestCounts) -> None:
     """Add what tells of the server and its model."""
 
     @app.get("/health")
@@ -123,7 +126,7 @@ def _add_facts(app: FastAPI, service: GenerationService) -> None:
 
     @app.get("/metrics")
     def metrics() -> Response:
-        return PlainTextResponse(write_metrics(service), media_type="text/plain; version=0.0.4")
+        return PlainTextResponse(write_metrics(service, counts), media_type="text/plain; version=0.0.4")
 
     @app.get("/v1/models")
     def models() -> Response:

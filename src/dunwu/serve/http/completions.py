@@ -62,7 +62,7 @@ def _count(outcome: Outcome) -> dict[str, Any]:
         "prompt_tokens": outcome.prompt_tokens,
         "completion_tokens": outcome.tokens,
         "total_tokens": outcome.prompt_tokens + outcome.tokens,
-        "completion_tokens_details": {"reasoning_tokens": sum(choice.thinking_tokens for choice in outcome.choices)},
+        "completion_tokens_details": {"reasoning_tokens": outcome.thinking_tokens},
     }
 
 

@@ -43,4 +43,5 @@ class EventStream(Response):
                     await write(event)
             await write(b"", more=False)
         except (Fault, UserError) as error:
+            scope.setdefault("state", {})["error"] = error
             await write(f"data: {write_json(render_error(error)[1])}\n\n".encode(), more=False)

@@ -104,7 +104,7 @@ def _find_client(request: HTTPConnection, keys: Keys | None) -> Key:
 
 
 def name_connection(request: Request) -> str:
-    """Name whoever asks, for turns in the queue: by key, however many connections it has; without keys by connection."""
+    """Name whoever asks, for turns in the queue: by key, whatever its connections; without keys by connection."""
     key: Key = request.state.key
     if key != LOCAL:
         return key.name

@@ -34,13 +34,15 @@ class Outcome:
         finishes: why each ended; a policy may have ended it otherwise than the model.
         prompt_tokens: of one sample.
         tokens: written in all.
-        more: fields of the reply beside OpenAI's: ``cache``, ``review``, ``vote``.
+        thinking_tokens: of these, the reasoning's.
+        more: fields of the reply beside OpenAI's: ``cache``, ``review``, ``vote``, ``guidance``.
     """
 
     choices: Sequence[Choice]
     finishes: Sequence[Finish]
     prompt_tokens: int
     tokens: int
+    thinking_tokens: int
     more: Mapping[str, Any]
 
 
@@ -103,6 +105,7 @@ async def follow_reply(reply: Reply, news: News, receive: Receive) -> Events:
         finishes=[choice.finish for choice in choices],
         prompt_tokens=reply.prompt_tokens,
         tokens=sum(choice.tokens for choice in choices),
+        thinking_tokens=sum(choice.thinking_tokens for choice in choices),
         more={},
     )
 
@@ -137,5 +140,6 @@ async def follow_answer(found: AsyncGenerator[Vote | Answer]) -> Events:
                 finishes=[report.finish],
                 prompt_tokens=report.prompt_tokens,
                 tokens=report.tokens,
+                thinking_tokens=report.thinking_tokens,
                 more=report.more,
             )

@@ -170,7 +170,7 @@ def _count(outcome: Outcome) -> dict[str, Any]:
         "input_tokens": outcome.prompt_tokens,
         "input_tokens_details": {"cached_tokens": 0},
         "output_tokens": outcome.tokens,
-        "output_tokens_details": {"reasoning_tokens": sum(choice.thinking_tokens for choice in outcome.choices)},
+        "output_tokens_details": {"reasoning_tokens": outcome.thinking_tokens},
         "total_tokens": outcome.prompt_tokens + outcome.tokens,
     }
 
