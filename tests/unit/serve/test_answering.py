@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import httpx
 import pytest
 
+from dunwu.errors import Fault
+from dunwu.rollout.seeds import derive_seed
 from dunwu.serve.answering import Answerer
 from dunwu.serve.ballot import read_vote
 from dunwu.serve.chat_model import ChatModel
 from dunwu.serve.path_cache.store import PathCache
 from dunwu.serve.path_memory import PathMemory
-from dunwu.serve.records import ChatRequest, derive_seeds
+from dunwu.serve.records import ChatRequest, Choice, Stopped, derive_seeds
 from dunwu.serve.review.held_queue import HeldQueue
 from dunwu.serve.review.keys import load_keys, make_key
 from dunwu.serve.review.policy import read_policy
@@ -236,10 +240,75 @@ def test_a_second_verification_counts_fresh_samples(
     answer = ask(client, OTHER_NUMBERS, seed=1)
     assert answer["review"] == {"action": "answer", "topics": ["fifteen"]}
     assert content_of(answer) == choice.content
+    counts: list[int] = []
+
+    def derive(_: Reviewer, request: ChatRequest, count: int, left: Event | None) -> list[str | None]:
+        counts.append(count)
+        return [final] * count
+
+    monkeypatch.setattr(Reviewer, "_derive", derive)
+    assert ask(client, OTHER_NUMBERS, seed=1)["review"]["action"] == "answer"
+    assert counts == [8], "without more a policy asks for so many"
     for samples in ([None, final, "8", final], [None, None, None, None], [final, final, None, None]):
         monkeypatch.setattr(Reviewer, "_derive", lambda *_, found=samples: found)
         held = ask(client, OTHER_NUMBERS, seed=1)
         assert (held["review"]["action"], content_of(held)) == ("hold", "")
+
+
+def make_reviewer(
+    folder: Path, service: GenerationService, verification: str, second: GenerationService | None = None
+) -> Reviewer:
+    (folder / "policy.toml").write_text(f"{POLICY}\n[verification]\n{verification}\n")
+    return Reviewer(read_policy(folder / "policy.toml"), HeldQueue(folder / "review"), service, None, second)
+
+
+CHAIN = "6 + 9 = 15. 15 * 4 / 4 = 15."
+
+
+@pytest.mark.parametrize(
+    ("verification", "content", "action", "reason"),
+    [
+        ("must_match = ['^\\d+ mg$']", "15 mg", "answer", "rule: agree: the patterns hold"),
+        ("must_match = ['^\\d+ mg$']", "15 g", "hold", "rule: disagree: '^\\\\d+ mg$' does not match"),
+        ("must_not_match = ['1500']", "1500 mg", "hold", "rule: disagree: '1500' matches"),
+        ("tool = 'arithmetic'", "15", "answer", "arithmetic: agree: 2 statements calculated again"),
+        ("tool = 'arithmetic'", "16", "hold", "arithmetic: disagree: no calculation of the chain leads to the answer"),
+        ("model = 'other'\nmust_match = ['1']", "15", "hold", "model other: failed: Fault: the policy's other model"),
+    ],
+)
+def test_a_policy_names_its_second_verification(
+    shared: GenerationService, tmp_path: Path, verification: str, content: str, action: str, reason: str
+) -> None:
+    reviewer = make_reviewer(tmp_path, shared, verification)
+    request = ChatRequest(messages=(Message(role="user", content=OTHER_NUMBERS),))
+    choice = Choice(reasoning=CHAIN, content=content, finish="stop", tokens=9, thinking_tokens=5)
+    decision = reviewer.check_answer(request, choice)
+    assert decision.action == action
+    assert decision.reasons[-1].startswith(reason)
+    reviewer.close()
+
+
+def test_another_model_derives_the_answer_again(shared: GenerationService, model: ChatModel, tmp_path: Path) -> None:
+    second = GenerationService(model, ServiceLimits(max_sequences=2, queue=4))
+    reviewer = make_reviewer(tmp_path, shared, 'model = "nano"', second)
+    request = ChatRequest(messages=(Message(role="user", content=OTHER_NUMBERS),), seeds=(5,), tools=({"a": 1},))
+    derived = second.submit(ChatRequest(messages=request.messages, seeds=(derive_seed(5, "second model", 0),)))
+    derived.join()
+    (own,) = derived.collect()
+    final = read_vote(own.content)
+    assert final
+    for content, action in ((f"({final})", "answer"), (f"{final}+1", "hold"), ("none", "hold")):
+        choice = Choice(reasoning="", content=content, finish="stop", tokens=9, thinking_tokens=5)
+        assert reviewer.check_answer(request, choice).action == action
+    assert second.counts.samples == 4, "once for each answer; the first model was not asked"
+    left = Event()
+    left.set()
+    with pytest.raises(Fault, match="has left"):
+        reviewer.check_answer(request, choice, left)
+    assert reviewer.queue.count_waiting() == 0
+    reviewer.close()
+    with pytest.raises(Stopped):
+        second.submit(replace(request, tools=()))
 
 
 def test_several_answers_at_once_cannot_be_reviewed(reviewed: tuple[httpx.Client, dict[str, str]]) -> None:
