@@ -23,7 +23,7 @@ from urllib.request import Request, urlopen
 import pytest
 
 from dunwu.serve.review.held_queue import HeldQueue
-from dunwu.serve.review.keys import add_key, make_key
+from dunwu.serve.review.keys import add_key
 
 PROGRAM = [sys.executable, "-m", "dunwu"]
 QUESTION = "Use 3, 5, 7 once each with + - * / to make 22."
@@ -126,31 +126,6 @@ def test_rules_guide_a_server() -> None:
         assert guided["guidance"]["choices"] > 0
 
 
-def test_what_stands_around_the_model_is_checked_before_it_is_opened(tmp_path: Path) -> None:
-    """Each of these is wrong, and so is the model: what is said first was looked at first."""
-    policy, keys, cache = tmp_path / "p.toml", tmp_path / "keys.toml", tmp_path / "cache.db"
-    policy.write_text('name = "p"\ndefault = "verify"\n[topics.a]\naction = "refuse"\nkeywords = ["x"]\n')
-    keys.write_text(make_key("ann", "reviewer")[1])
-    cache.write_text("Somebody's notes.")
-    second = policy.with_name("second.toml")
-    second.write_text(policy.read_text() + '[verification]\nmodel = "no/such/second"\n')
-    small = ["--queue", "4", "--keys", str(keys), "--policy"]
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
-        for options, message in (
-            (["--keys", str(policy)], f"error: {policy}: name: unknown field"),
-            (["--policy", "medicine"], "error: keys: policy medicine holds answers"),
-            ([*small, str(policy)], f"error: {policy}: verification.vote: 8 samples are more than the 4"),
-            (["--port", port], f"error: --port: port {port} is taken"),
-            (["--port", "0", "--cache", str(cache)], f"error: {cache}: is no cache of reasoning paths"),
-            (["--port", "0", *small, str(second)], f"error: {second}: verification.model: no/such/second: no model"),
-        ):
-            command = [*PROGRAM, "serve", "no/such/run", *options]
-            done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-            assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
-            assert done.stderr.startswith(message), done.stderr
-
-
 def test_an_answer_that_expires_is_heard_of(tmp_path: Path) -> None:
     """An answer held by an earlier server is too old for this one: expired at its start, said to client and webhook."""
     heard, arrived = list[Any](), threading.Event()
@@ -189,7 +164,7 @@ def test_an_answer_that_expires_is_heard_of(tmp_path: Path) -> None:
     assert log[:2] == ["held", "expired"]
 
 
-@pytest.mark.parametrize("name", ["", " ann", "a\tb", "local"])
+@pytest.mark.parametrize("name", ["", " ann"])
 def test_a_name_that_no_key_can_have_is_one_line(name: str) -> None:
     done = subprocess.run([*PROGRAM, "key", name], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)

@@ -69,7 +69,6 @@ def test_a_vote_of_eight_is_one_request_and_its_usage_has_all_tokens(
     found = add_up(client, service)
     assert count_requests(client) == (1, 0, 0)
     assert 4 <= found["samples"] <= 8
-    assert found["samples_given_up"] >= 1, "so few were enough"
     assert found["completion_tokens"] == usage["completion_tokens"]
     thinking = usage["completion_tokens_details"]["reasoning_tokens"]
     assert usage["completion_tokens"] / 2 < thinking < usage["completion_tokens"], "of all samples, as the tokens are"
