@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from functools import partial
 from threading import Event
 from typing import Final
+from weakref import WeakValueDictionary
 
 from starlette.types import Receive
 
@@ -17,6 +19,8 @@ from dunwu.serve.records import ChatRequest
 
 MOST_AT_ONCE: Final = 64
 """Answers that are made so at once; others wait."""
+MOST_OF_ONE: Final = 16
+"""Of these that one client may have; its others wait for its own, so that nobody takes all places."""
 
 
 class Desk:
@@ -29,6 +33,7 @@ class Desk:
     def __init__(self, answerer: Answerer) -> None:
         self._answerer = answerer
         self._threads = ThreadPoolExecutor(MOST_AT_ONCE, "answer")
+        self._places: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     async def answer(self, request: ChatRequest, order: Order, receive: Receive) -> AsyncGenerator[Vote | Answer]:
         """Yield how a vote stands after each sample, and at last the answer; a client who leaves ends it.
@@ -42,6 +47,12 @@ class Desk:
             UserError: see ``Answerer.answer``.
             Fault: see ``Answerer.answer``.
         """
+        places = self._places.setdefault(request.client, asyncio.Semaphore(MOST_OF_ONE))
+        async with places, aclosing(self._answer(request, order, receive)) as found:
+            async for one in found:
+                yield one
+
+    async def _answer(self, request: ChatRequest, order: Order, receive: Receive) -> AsyncGenerator[Vote | Answer]:
         loop, left = asyncio.get_running_loop(), Event()
         reports: asyncio.Queue[Vote | None] = asyncio.Queue()
 
