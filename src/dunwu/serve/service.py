@@ -382,7 +382,7 @@ class GenerationService:
         return False
 
     def _take_step(self, worker: Worker) -> None:
-        states = worker.batch.states
+        worker.stepped = states = worker.batch.states
         ended = worker.batch.step()
         for written in ended:
             written.state.key[1].finish(written)
@@ -397,14 +397,15 @@ class GenerationService:
         """Count what was written of sequences that a batch no longer has."""
         for state in states:
             reply, writer = state.key
-            reply.rows.discard(state)
-            self.counts.completion_tokens += writer.written
+            if state in reply.rows:
+                reply.rows.remove(state)
+                self.counts.completion_tokens += writer.written
 
     def _fail(self, worker: Worker, fault: Fault) -> None:
         """End what this worker has with an error; the others, and who comes later, go on."""
-        replies = [state.key[0] for state in worker.batch.states]
+        replies = [state.key[0] for state in worker.stepped]
         with self._changed:
-            self._let_go(worker.batch.states)
+            self._let_go(worker.stepped)
             worker.batch.clear()
             self._end(replies, fault)
         self._tell(replies)
@@ -432,8 +433,10 @@ class Worker:
         batch: the sequences.
         threads: CPU threads of its products.
         gone: sequences that nobody wants any more.
+        stepped: sequences that it had before the last step, those that ended in it among them.
     """
 
     def __init__(self, batch: Batch, threads: int) -> None:
         self.batch, self.threads = batch, threads
         self.gone: set[SequenceState] = set()
+        self.stepped: list[SequenceState] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -86,29 +87,21 @@ def test_a_request_whose_client_leaves_is_one(
         return step(batch)
 
     monkeypatch.setattr(Batch, "step", wait_and_step)
-    with httpx.Client(base_url=client.base_url, timeout=120) as leaver:
-        asking = leaver.build_request("POST", PATH, json=QUESTION | options)
-        thread = threading.Thread(target=_send_and_drop, args=(leaver, asking))
-        thread.start()
+    body = json.dumps(QUESTION | options).encode()
+    head = f"POST {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    with socket.create_connection(("127.0.0.1", client.base_url.port or 0), timeout=60) as connection:
+        connection.sendall(head + body)
         assert begun.wait(60)
-    thread.join(60)
+        service.wait_until(lambda: service.counts.samples == (8 if "vote" in options else 4))
     service.wait_until(lambda: service.counts.given_up > 0)
     left.set()
     found = add_up(client, service)
     assert count_requests(client) == (1, 1, 0)
-    assert found["samples_given_up"] == found["samples"] in (4, 8)
+    assert found["samples_given_up"] == found["samples"] > 0
 
 
 def _has_waiting(service: GenerationService, count: int) -> bool:
     return service.waiting == count
-
-
-def _send_and_drop(client: httpx.Client, asking: httpx.Request) -> None:
-    """Ask, on a connection that is closed under the answer."""
-    try:
-        client.send(asking, stream=True).read()
-    except (httpx.HTTPError, OSError, RuntimeError):
-        return
 
 
 @pytest.mark.parametrize("options", [{}, {"vote": 2}, {"vote": 2, "stream": True}])
