@@ -323,7 +323,7 @@ def test_the_command_s_face() -> None:
             *("--memory", "--cache", "--cache-size", "--hints", "--policy", "--review", "--keys", "--patience"),
             *("--safety-model", "--guide"),
         },
-        "key": {"name", "--role"},
+        "key": {"name", "--role", "--keys"},
         "reproduce": {"recipe", "--set", "--seeds", "--out", "--resume"},
         "compare": {"variants", "--out"},
         "bench": {"name", "--against", "--data", "--dtype", "--size", "--json"},

@@ -11,7 +11,7 @@ answer     a single sample, a vote, or what a guide makes of several
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Event
 from typing import Any
 
@@ -162,7 +162,8 @@ class Answerer:
         """Raise UserError where ``answer`` would, but for the queue: before an answer is promised that comes later."""
         self._check_order(request, order)
         if order.stored is None:
-            self.service.check(request)
+            once = replace(request, seeds=request.seeds[:1]) if order.votes else request  # votes are asked one by one
+            self.service.check(once)
 
     def _check_order(self, request: ChatRequest, order: Order) -> None:
         if order.guided_field is not None and self.guide is None:

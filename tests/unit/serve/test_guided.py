@@ -198,7 +198,7 @@ def test_who_leaves_amid_a_search_frees_its_rows(service: GenerationService, mon
         search(service, ask(temperature=2.0), guide, SearchLimits(width=8, beams=4, sure=1.0), left)
     running.set()
     assert len(guide.seen) == 1
-    assert service.counts.cancelled == service.counts.requests - 2 > 1, "all but the first round"
+    assert service.counts.given_up == service.counts.samples - 8 > 1, "all but the first round"
     service.wait_until(lambda: service.decoding == 0 and service.waiting == 0)
 
 
@@ -212,7 +212,7 @@ def test_an_interrupt_frees_rows_too(service: GenerationService, monkeypatch: py
     monkeypatch.setattr(GenerationService, "wait_until", interrupt)
     with pytest.raises(KeyboardInterrupt):
         best_of(service, ask(*range(8), temperature=2.0), TextGuide(len))
-    assert service.counts.cancelled == 1
+    assert service.counts.given_up == 8
 
 
 def test_a_search_that_has_begun_waits_for_room(service: GenerationService, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -275,10 +275,10 @@ def test_the_answer_streams_whole_and_says_what_it_took(client: httpx.Client, op
 def test_who_leaves_frees_the_rows(
     client: httpx.Client, shared: GenerationService, scripted: ScriptedGuide, options: dict[str, Any]
 ) -> None:
-    before = shared.counts.requests
+    before = shared.counts.samples
     body = BODY | {"stream": True, "temperature": 2.0} | options
     with client.stream("POST", PATH, json=body) as response:
-        shared.wait_until(lambda: shared.counts.requests > before)
+        shared.wait_until(lambda: shared.counts.samples > before)
         assert response.status_code == 200
     shared.wait_until(lambda: shared.decoding == 0 and shared.waiting == 0)
     assert not any(draft.finish == "stop" for draft in scripted.seen[:-1]), "no answer came to its end"
