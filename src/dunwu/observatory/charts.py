@@ -18,6 +18,8 @@ from dunwu.types import Estimate
 
 WIDTH, HEIGHT = 480, 280
 LEFT, RIGHT, TOP, BOTTOM = 62, 14, 12, 44
+HALF_CHARACTER = 4
+"""Half the width of a character: the last label of an axis stays inside the picture."""
 HEAD, LINE = 42, 16
 """Of a drawing that stands alone: where its legend begins, and how high a line of that is."""
 MOST_DOTS = 120
@@ -306,7 +308,10 @@ class _Frame:
             parts.append(f'<line class="rule" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
             parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{self.text(tick)}</text>')
         below = HEIGHT - BOTTOM + 17
-        parts += [f'<text x="{self.x(x):.1f}" y="{below}" text-anchor="middle">{x:,.5g}</text>' for x in self.x_ticks]
+        for tick in self.x_ticks:
+            text = f"{tick:,.5g}"
+            x = min(self.x(tick), WIDTH - HALF_CHARACTER * len(text))
+            parts.append(f'<text x="{x:.1f}" y="{below}" text-anchor="middle">{text}</text>')
         middle = (TOP + HEIGHT - BOTTOM) / 2
         parts.append(
             f'<text class="label" x="{(LEFT + WIDTH - RIGHT) / 2}" y="{HEIGHT - 6}" text-anchor="middle">'

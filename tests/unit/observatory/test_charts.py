@@ -124,6 +124,8 @@ def test_on_a_logarithmic_axis_ratios_are_distances() -> None:
     assert xs == pytest.approx([LEFT, (LEFT + WIDTH - RIGHT) / 2, WIDTH - RIGHT])
     ticks = [text.text for text in figure.iterfind(".//text[@text-anchor='middle']") if text.get("class") != "label"]
     assert ticks == ["20", "50", "100", "200", "500", "1,000", "2,000"]
+    last = figure.findall(".//text[@text-anchor='middle']")[len(ticks) - 1]
+    assert (last.text, float(last.attrib["x"])) == ("2,000", WIDTH - 20), "all of it is in the picture"
 
 
 def test_panels_stand_side_by_side_in_one_file() -> None:
