@@ -25,7 +25,7 @@ SIGNATURES = {
     "dunwu_rotate_backward": "pplpppppfppliiii",
     "dunwu_swiglu": "ppll",
     "dunwu_swiglu_backward": "ppppll",
-    "dunwu_attend": "plplpppppliiifpp",
+    "dunwu_attend": "plplplpppppliiifpp",
     "dunwu_attend_backward": "plplpppppliiifppppplli",
     "dunwu_score": "ppfpppll",
     "dunwu_score_backward": "ppfppll",
@@ -36,6 +36,9 @@ SIGNATURES = {
     "dunwu_pack_pairs": "pllplll",
     "dunwu_pack_bfloat16": "pllplll",
     "dunwu_multiply_pairs": "pllpppllli",
+    "dunwu_predict": "pppl",
+    "dunwu_run_step": "pppppppllpp",
+    "dunwu_read_tree": "pppppplpppppllpppp",
 }
 """Function -> the types of its arguments, as in source/*.cpp: p pointer, i int, l int64, f float."""
 
@@ -63,6 +66,7 @@ def open_library(path: Path) -> ctypes.CDLL:
     for name, letters in SIGNATURES.items():
         function = getattr(library, name)
         function.argtypes, function.restype = [_LETTERS[letter] for letter in letters], None
+    library.dunwu_scratch_width.argtypes, library.dunwu_scratch_width.restype = [ctypes.c_void_p], ctypes.c_int64
     return library
 
 
@@ -75,6 +79,11 @@ def vector_width() -> int:
 def panel_width() -> int:
     """Return how many rows of a matrix make a panel of a packed one."""
     return int(_require().dunwu_panel_width())
+
+
+def count_scratch(network: int) -> int:
+    """Count the floats that a token takes between the products of a network, which lies at this address."""
+    return int(_require().dunwu_scratch_width(network))
 
 
 def call_kernel(name: str, *arguments: Tensor | np.ndarray | float | None) -> None:

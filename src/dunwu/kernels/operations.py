@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Float64, Int32, Int64
+from jaxtyping import Float32, Float64, Int32, Int64
 from torch import Tensor
 
 from dunwu.kernels.library import call_kernel, count_threads
@@ -50,11 +50,12 @@ class Tree:
     segments: Int32[np.ndarray, "3 S"]
     positions: Int64[Tensor, " N"]
 
-    def cut(self, group: int) -> Int32[np.ndarray, "B 3"]:
+    def cut(self, group: int, wanted: Int64[np.ndarray, " W"] | None = None) -> Int32[np.ndarray, "B 3"]:
         """Cut segments into blocks (segment, start, stop) of so many tokens that attention works on at once.
 
         Args:
             group: query heads that share a key head.
+            wanted: in ascending order, the tokens that must be in a block; None: all.
         """
         starts, stops, _ = self.segments
         size = max(1, BLOCK_ROWS // group)
@@ -62,7 +63,11 @@ class Tree:
         segment = np.repeat(np.arange(len(starts), dtype=np.int32), counts)
         within = np.arange(len(segment)) - np.repeat(np.cumsum(counts) - counts, counts)
         first = starts[segment] + within * size
-        return np.stack([segment, first, np.minimum(first + size, stops[segment])], axis=1).astype(np.int32)
+        blocks = np.stack([segment, first, np.minimum(first + size, stops[segment])], axis=1).astype(np.int32)
+        if wanted is None or len(wanted) == len(self.positions):
+            return blocks
+        before, behind = np.searchsorted(wanted, blocks[:, 1:].T)
+        return np.compress(behind > before, blocks, axis=0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -167,7 +172,6 @@ def attend(
     qkv_NC: Float32[Tensor, "N A+2K*D"],
     tree: Tree,
     heads: Heads,
-    wanted_N: Bool[np.ndarray, " N"] | None = None,
 ) -> tuple[Float32[Tensor, "N A*D"], Float32[Tensor, "N A"]]:
     """Compute softmax(scale x queries keys^T) values of each token over its own path, itself included.
 
@@ -176,7 +180,6 @@ def attend(
         qkv_NC: where the values stand, behind queries and keys.
         tree: who is on whose path.
         heads: how the rows are cut.
-        wanted_N: the tokens whose result is wanted, and of which alone it is sure to be there; None: all.
 
     Returns:
         The result, and log of the sum of exp(scores), which the backward needs.
@@ -184,10 +187,9 @@ def attend(
     tokens = len(qkv_NC)
     out, lse_NA = qkv_NC.new_empty(tokens, heads.queries * heads.width), qkv_NC.new_empty(tokens, heads.queries)
     blocks = tree.cut(heads.queries // heads.keys)
-    if wanted_N is not None:
-        before = np.append(0, np.cumsum(wanted_N))
-        blocks = blocks[before[blocks[:, 2]] > before[blocks[:, 1]]]
-    call_kernel("dunwu_attend", *_attention(heads_NC, qkv_NC, tree, blocks, heads), out, lse_NA)
+    queries, step = heads_NC, heads_NC.shape[1]
+    keys = heads_NC[:, heads.queries * heads.width :].data_ptr()
+    call_kernel("dunwu_attend", queries, step, keys, step, *_attention(qkv_NC, tree, blocks, heads), out, lse_NA)
     return out, lse_NA
 
 
@@ -210,7 +212,9 @@ def attend_backward(
     values = (heads.queries + heads.keys) * heads.width
     call_kernel(
         "dunwu_attend_backward",
-        *_attention(heads_NC, qkv_NC, tree, blocks, heads),
+        heads_NC,
+        heads_NC.shape[1],
+        *_attention(qkv_NC, tree, blocks, heads),
         out_NC,
         lse_NA,
         grad_NC,
@@ -292,32 +296,6 @@ def draw(
     return tokens_B, logprobs_B
 
 
-def decode(
-    heads_BC: Float32[Tensor, "B A+K*D"],
-    qkv_BC: Float32[Tensor, "B A+2K*D"],
-    positions_B: Int64[Tensor, " B"],
-    cache: tuple[Float32[Tensor, "S K T D"], Float32[Tensor, "S K T D"]],
-    shared_B2: Int32[Tensor, "B 2"],
-    heads: Heads,
-) -> Float32[Tensor, "B A*D"]:
-    """Write one token of each row to the cache, and attend to what the row holds up to it.
-
-    Args:
-        heads_BC: rotated queries and keys of the tokens.
-        qkv_BC: where their values stand, behind queries and keys.
-        positions_B: of the tokens; below T.
-        cache: keys and values of rows 0..S-1, B of which are used.
-        shared_B2: of each row another, or the same, that holds the same keys and values, and at how many positions.
-        heads: how the rows are cut.
-    """
-    out = qkv_BC.new_empty(len(qkv_BC), heads.queries * heads.width)
-    values = qkv_BC[:, (heads.queries + heads.keys) * heads.width :]
-    assert len(shared_B2) >= len(out), "a row of its own for each, where nothing is shared"
-    places = heads_BC, values.data_ptr(), qkv_BC.shape[1], positions_B, shared_B2, *cache, cache[0].shape[2]
-    call_kernel("dunwu_decode", *places, len(out), heads.queries, heads.keys, heads.width, heads.scale, out)
-    return out
-
-
 def _count_shares(threads: int, keys: int) -> int:
     """Count the parts of a head's blocks that keep most threads at work; each part has sums of its own in memory."""
     least = -(-threads // keys)
@@ -342,10 +320,8 @@ def _sizes(qkv_NC: Tensor, heads: Heads) -> tuple[int, ...]:
     return len(qkv_NC), heads.queries, heads.keys, heads.width
 
 
-def _attention(
-    heads_NC: Tensor, qkv_NC: Tensor, tree: Tree, blocks: np.ndarray, heads: Heads
-) -> tuple[Tensor | np.ndarray | float, ...]:
+def _attention(qkv_NC: Tensor, tree: Tree, blocks: np.ndarray, heads: Heads) -> tuple[Tensor | np.ndarray | float, ...]:
     values = qkv_NC[:, (heads.queries + heads.keys) * heads.width :]
-    places = heads_NC, heads_NC.shape[1], values.data_ptr(), qkv_NC.shape[1]
+    places = values.data_ptr(), qkv_NC.shape[1]
     shape = heads.queries, heads.keys, heads.width, heads.scale
     return *places, *tree.segments, tree.positions, blocks, len(blocks), *shape

@@ -22,12 +22,16 @@ class PackedMatrix:
         rows: C.
         columns: H.
         dtype: float32 or bfloat16.
+
+    Attributes:
+        panels: The numbers; they stay where they are, whatever is written.
+        is_paired: They are pairs of bfloat16.
     """
 
     def __init__(self, rows: int, columns: int, dtype: torch.dtype = torch.float32) -> None:
         self.shape = rows, columns
-        width, self._paired = panel_width(), dtype == torch.bfloat16
-        depth, number = (-(-columns // 2), torch.int32) if self._paired else (columns, torch.float32)
+        width, self.is_paired = panel_width(), dtype == torch.bfloat16
+        depth, number = (-(-columns // 2), torch.int32) if self.is_paired else (columns, torch.float32)
         self.panels = torch.empty(-(-rows // width), depth, width, dtype=number)
         if rows % width:
             self.panels[-1].zero_()
@@ -42,10 +46,10 @@ class PackedMatrix:
 
     def write(self, first: int, rows_RH: Float[Tensor, "R H"]) -> None:
         """Write rows of the matrix from the row ``first`` on; they may be a transposed view."""
-        if self._paired and rows_RH.dtype == torch.bfloat16:
+        if self.is_paired and rows_RH.dtype == torch.bfloat16:
             kernel = "dunwu_pack_bfloat16"
         else:
-            kernel, rows_RH = "dunwu_pack_pairs" if self._paired else "dunwu_pack", rows_RH.float()
+            kernel, rows_RH = "dunwu_pack_pairs" if self.is_paired else "dunwu_pack", rows_RH.float()
         call_kernel(kernel, rows_RH.data_ptr(), *rows_RH.stride(), self.panels, first, *rows_RH.shape)
 
     def multiply(
@@ -70,7 +74,7 @@ class PackedMatrix:
         assert x_NH.dtype == torch.float32, x_NH.dtype
         assert bias_C is None or bias_C.dtype == torch.float32, bias_C.dtype
         sizes = len(x_NH), *self.shape, int(add)
-        if self._paired:
+        if self.is_paired:
             steps = x_NH.stride()
             call_kernel("dunwu_multiply_pairs", x_NH.data_ptr(), *steps, self.panels, bias_C, out_NC, *sizes)
         else:

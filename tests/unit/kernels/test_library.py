@@ -74,15 +74,14 @@ def test_built_from_other_sources(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_function_is_declared() -> None:
     """The letters of ``SIGNATURES`` are the arguments of the sources, in their order."""
     letters = {"int": "i", "int64_t": "l", "float": "f"}
-    found = {}
+    found: dict[str, str] = {}
     for path in list_sources():
         exported = path.read_text(encoding="utf-8").partition('extern "C" {')[2]
         for line in " ".join(exported.split()).split("void dunwu_")[1:]:
             name, _, rest = line.partition("(")
             arguments = rest.partition(")")[0].split(",")
-            found[f"dunwu_{name}"] = "".join(
-                "p" if "*" in argument else letters[argument.split()[-2]] for argument in arguments
-            )
+            types = "".join("p" if "*" in argument else letters[argument.split()[-2]] for argument in arguments)
+            assert found.setdefault(f"dunwu_{name}", types) == types, path.name
     assert found == library.SIGNATURES
 
 
@@ -105,8 +104,8 @@ library.load_kernels = operations.load_kernels = lambda: opened
 builds.INSTRUCTION_SETS.clear()
 builds.INSTRUCTION_SETS["watched"] = set()
 builds.find_build, builds.is_current = (lambda name: library.Path({str(watched)!r})), (lambda name: True)
-tests = {str(Path(__file__).with_name("test_operations.py"))!r}
-sys.exit(pytest.main(["-q", "-x", "-s", "-p", "no:cacheprovider", tests]))
+tests = [{str(Path(__file__).parent)!r} + name for name in ("/test_operations.py", "/test_network.py")]
+sys.exit(pytest.main(["-q", "-x", "-s", "-p", "no:cacheprovider", *tests]))
 """
     run = subprocess.run(
         [sys.executable, "-c", program],

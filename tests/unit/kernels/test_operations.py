@@ -14,6 +14,8 @@ from dunwu.kernels import operations as kernels
 from dunwu.kernels.products import PackedMatrix
 from dunwu.rollout.builtin.sampler import invert_cdf
 
+from .decoding import decode
+
 pytestmark = pytest.mark.usefixtures("kernels")
 WIDTHS = (16, 48, 128, 576)
 
@@ -266,7 +268,7 @@ def test_decoding(queries: int, keys: int, width: int) -> None:
     qkv = numbers(6, (queries + 2 * keys) * width, seed=2)
     turned = (queries + keys) * width
     alone = torch.zeros(6, 2, dtype=torch.int32)
-    ours = kernels.decode(qkv[:, :turned].contiguous(), qkv, positions, cache, alone, heads)
+    ours = decode(qkv[:, :turned].contiguous(), qkv, positions, cache, alone, heads)
     for row, position in enumerate(positions.tolist()):
         new = qkv[row].view(-1, width)
         for stored, kept, token in zip(cache, before, (new[queries:-keys], new[-keys:]), strict=True):
@@ -286,14 +288,14 @@ def test_a_row_reads_what_another_holds_too() -> None:
         storage[2, :, :prompt] = storage[0, :, :prompt]
     qkv = numbers(3, 8 * 32, seed=2)
 
-    def decode(shared: list[list[int]]) -> Tensor:
+    def attend(shared: list[list[int]]) -> Tensor:
         table = torch.tensor(shared, dtype=torch.int32)
-        return kernels.decode(qkv[:, : 6 * 32].contiguous(), qkv, positions, cache, table, heads)
+        return decode(qkv[:, : 6 * 32].contiguous(), qkv, positions, cache, table, heads)
 
-    own = decode([[0, 0], [1, 0], [2, 0]])
+    own = attend([[0, 0], [1, 0], [2, 0]])
     for storage in cache:  # whole vectors of positions come from the other row, and are not looked at in this one
         storage[2, :, :32] = torch.nan
-    assert torch.equal(decode([[0, prompt], [1, 0], [0, prompt]]), own)
+    assert torch.equal(attend([[0, prompt], [1, 0], [0, prompt]]), own)
 
 
 def test_a_product_of_no_rows() -> None:

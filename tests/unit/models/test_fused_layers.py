@@ -23,6 +23,7 @@ from transformers import (
 from dunwu.config.schema import AdapterSpec, OptimizerSpec
 from dunwu.kernels import operations as kernels
 from dunwu.kernels.library import load_kernels
+from dunwu.kernels.network import Network
 from dunwu.models import fused_layers, packing
 from dunwu.models.adapters import add_adapter, list_learned
 from dunwu.models.fused_layers import can_fuse
@@ -326,19 +327,19 @@ def test_decoding(family: str) -> None:
 
 
 def test_prompts_that_begin_alike_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, attend, read = make("qwen3"), kernels.attend, list[int]()
+    model, read_tree, read = make("qwen3"), Network.read_tree, list[int]()
 
-    def count(heads: Tensor, *others: Any) -> tuple[Tensor, Tensor]:
-        read.append(len(heads))
-        return attend(heads, *others)
+    def count(self: Network, x_FH: Tensor, *others: Any) -> None:
+        read.append(len(x_FH))
+        read_tree(self, x_FH, *others)
 
-    monkeypatch.setattr(kernels, "attend", count)
+    monkeypatch.setattr(Network, "read_tree", count)
     tokens = torch.arange(60).view(3, 20)
     tokens[:, :15] = torch.arange(15)
     with torch.inference_mode():
         logits, layers = make_decoder(model).prefill(tokens, torch.tensor([19, 16, 19]))
         expected = ModuleDecoder(model).prefill(tokens, torch.tensor([19, 16, 19]))
-    assert read == [15 + 5 + 2 + 5] * 3
+    assert read == [15 + 5 + 2 + 5]
     torch.testing.assert_close(logits, expected[0], rtol=1e-4, atol=1e-4)
     for ours, theirs in zip(layers, expected[1], strict=True):
         for part, whole in zip(ours, theirs, strict=True):

@@ -136,19 +136,19 @@ def test_prompts_that_are_read_in_pieces_or_begin_alike(policy: Policy, options:
 
 def test_a_store_of_prefixes_forgets_the_oldest() -> None:
     def layers(length: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
-        return [(torch.ones(1, length, 4), torch.ones(1, length, 4))]
+        return [(torch.ones(1, 1, length, 4), torch.ones(1, 1, length, 4))]
 
     store = PrefixStore(3 * 2 * 4 * 4 * 20)
     prompts = [np.arange(20, dtype=np.int32) + 100 * number for number in range(4)]
     for prompt in prompts:
-        store.keep(prompt, layers(20))
+        store.keep(prompt, layers(20), 0)
     assert store.find(np.append(prompts[0], 1)) is None
     found = store.find(np.append(prompts[1][:18], [7, 7]).astype(np.int32))
     assert found is not None
     assert found.length == 18
-    assert found.layers[0][0].shape == (1, 18, 4)
+    assert found.layers.shape == (1, 2, 1, 18, 4)
     assert store.find(prompts[1][:SHORTEST]) is None, "its last token has to be read"
-    store.keep(prompts[0], layers(20))
+    store.keep(prompts[0], layers(20), 0)
     assert store.find(prompts[1]) is not None, "used later than the third"
     assert store.find(prompts[2]) is None
 

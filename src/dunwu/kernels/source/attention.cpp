@@ -139,18 +139,19 @@ void accumulate(Rows& block, int count, int width) {
 }
 
 void attend_block(
-    Rows& rows, const Tree& tree, const Block& block, const Shape& shape, int key_head, const float* heads,
-    int64_t heads_step, const float* values, int64_t values_step, float* out, float* lse) {
+    Rows& rows, const Tree& tree, const Block& block, const Shape& shape, int key_head, const float* queries,
+    int64_t queries_step, const float* keys, int64_t keys_step, const float* values, int64_t values_step, float* out,
+    float* lse) {
     const int width = shape.width, group = shape.group();
     rows.enter(tree, block, shape);
-    take_rows(heads, heads_step, block, shape, key_head, shape.scale, rows.columns, rows.queries, rows.queries_across);
+    take_rows(
+        queries, queries_step, block, shape, key_head, shape.scale, rows.columns, rows.queries, rows.queries_across);
     rows.most.assign(rows.columns, -INFINITY);
     rows.total.assign(rows.columns, 0.0f);
-    const float* keys = heads + (shape.query_heads + key_head) * width;
     const int seen = static_cast<int>(rows.path.size());
     for (int first = 0; first < seen; first += KEYS) {
         const int count = std::min(KEYS, seen - first);
-        gather(keys, heads_step, rows.path.data() + first, count, width, rows.keys.data());
+        gather(keys + key_head * width, keys_step, rows.path.data() + first, count, width, rows.keys.data());
         gather(values + key_head * width, values_step, rows.path.data() + first, count, width, rows.values.data());
         multiply<false>(
             {rows.keys.data(), width, 1}, rows.queries_across.data(), rows.columns, rows.scores.data(), rows.columns,
@@ -161,7 +162,7 @@ void attend_block(
     for (int row = 0; row < rows.rows; row++) {
         const int64_t token = block.start + row / group, head = key_head * group + row % group;
         const float inverse = 1.0f / rows.total[row];
-        lse[token * shape.query_heads + head] = rows.most[row] + std::log(rows.total[row]);
+        if (lse) lse[token * shape.query_heads + head] = rows.most[row] + std::log(rows.total[row]);
         float* to = out + (token * shape.query_heads + head) * width;
         for (int d = 0; d < width; d += WIDTH) store(to + d, load(rows.result.data() + row * width + d) * inverse);
     }
@@ -246,12 +247,13 @@ void attend_block_backward(
 
 extern "C" {
 
-// `heads` has the rotated queries and keys of each token, `values` its values; the rows of both are so many numbers apart.
-// out: tokens x query heads x D; lse: log of the sum of exp(scores), tokens x query heads.
+// Rotated queries and keys of each token, and its values; the rows of each are so many numbers apart.
+// out: tokens x query heads x D; lse: log of the sum of exp(scores), tokens x query heads, unless null.
 void dunwu_attend(
-    const float* heads, int64_t heads_step, const float* values, int64_t values_step, const int32_t* starts,
-    const int32_t* stops, const int32_t* parents, const int64_t* positions, const int32_t* blocks, int64_t block_count,
-    int query_heads, int key_heads, int width, float scale, float* out, float* lse) {
+    const float* queries, int64_t queries_step, const float* keys, int64_t keys_step, const float* values,
+    int64_t values_step, const int32_t* starts, const int32_t* stops, const int32_t* parents, const int64_t* positions,
+    const int32_t* blocks, int64_t block_count, int query_heads, int key_heads, int width, float scale, float* out,
+    float* lse) {
     const Tree tree = {starts, stops, parents, positions};
     const Shape shape = {query_heads, key_heads, width, scale};
     const Block* all = reinterpret_cast<const Block*>(blocks);
@@ -261,8 +263,8 @@ void dunwu_attend(
 #pragma omp for schedule(dynamic)
         for (int64_t task = 0; task < block_count * key_heads; task++)
             attend_block(
-                rows, tree, all[task / key_heads], shape, static_cast<int>(task % key_heads), heads, heads_step, values,
-                values_step, out, lse);
+                rows, tree, all[task / key_heads], shape, static_cast<int>(task % key_heads), queries, queries_step, keys,
+                keys_step, values, values_step, out, lse);
     }
 }
 

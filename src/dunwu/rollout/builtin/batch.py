@@ -169,7 +169,7 @@ class Batch:
         self._owes_step = True
         piece = state.prompt[: done + self._prefill_tokens]
         _, layers = self._read([piece], [state.known])
-        state.known = KnownPrefix(len(piece), [(keys[0], values[0]) for keys, values in layers])
+        state.known = KnownPrefix.of_prompt(layers, 0, len(piece))
         return True
 
     def _find_known(self, state: SequenceState) -> None:
@@ -195,7 +195,7 @@ class Batch:
             state.known = None
         if self.prefixes is not None:
             for number, prompt in enumerate(prompts):
-                self.prefixes.keep(prompt, [(keys[number], values[number]) for keys, values in layers])
+                self.prefixes.keep(prompt, layers, number)
         return self._draw(first, logits_NV[prompt_of_row])
 
     def _read(

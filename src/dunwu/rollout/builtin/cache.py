@@ -19,10 +19,26 @@ KeysValues = tuple[Float[Tensor, "N K P D"], Float[Tensor, "N K P D"]]
 
 @dataclass(frozen=True, slots=True)
 class KnownPrefix:
-    """The first tokens of a prompt, of which every layer's keys and values are known: f32[K, P, D] each."""
+    """The first P tokens of a prompt, of which the keys and the values of all L layers are known."""
 
-    length: int
-    layers: Sequence[tuple[Float[Tensor, "K P D"], Float[Tensor, "K P D"]]]
+    layers: Float[Tensor, "L 2 K P D"]
+
+    @classmethod
+    def of_prompt(cls, prompts: Sequence[KeysValues], number: int, length: int) -> KnownPrefix:
+        """Copy what is known of one prompt of several.
+
+        Args:
+            prompts: keys and values of N prompts, for every layer.
+            number: which prompt.
+            length: P.
+        """
+        parts = [part[number, :, :length] for layer in prompts for part in layer]
+        return cls(torch.stack(parts).view(-1, 2, *parts[0].shape))
+
+    @property
+    def length(self) -> int:
+        """P."""
+        return self.layers.shape[3]
 
 
 class KVCache:
@@ -40,7 +56,8 @@ class KVCache:
         self.shared: Int32[Tensor, "B 2"] = torch.zeros(rows, 2, dtype=torch.int32)
         """Of each row another that holds the same first positions, and how many: read once, they are near for the next
         row."""
-        self._layers: list[KeysValues] = []
+        self.storages: list[KeysValues] = []
+        """Keys and values of rows 0..S-1 and positions 0..T-1 in each layer, to read and to write."""
 
     def reserve(self, length: int, limit: int, rows: int) -> bool:
         """Make room for ``length`` positions of ``rows`` rows; at least double what is too small.
@@ -61,13 +78,13 @@ class KVCache:
         if self.room is not None:
             held = max(rows, min(held, self.room // self.length))
         self._held = held
-        for layer, (keys, values) in enumerate(self._layers):
-            self._layers[layer] = (self._resize(keys), self._resize(values))
-        return bool(self._layers)
+        for layer, (keys, values) in enumerate(self.storages):
+            self.storages[layer] = (self._resize(keys), self._resize(values))
+        return bool(self.storages)
 
     def release(self) -> None:
         """Give back the storage; no row may be in use."""
-        self._layers, self.length, self._held = [], 0, 0
+        self.storages, self.length, self._held = [], 0, 0
 
     def insert(self, first: int, prompts: Sequence[KeysValues], prompt_of_row: Int64[Tensor, " R"]) -> None:
         """Copy each new row's prompt into the rows from ``first`` on.
@@ -77,10 +94,10 @@ class KVCache:
             prompts: keys and values of N prompts, for every layer.
             prompt_of_row: which of the prompts each new row has.
         """
-        if not self._layers:
-            self._layers = [(self._empty(keys), self._empty(values)) for keys, values in prompts]
+        if not self.storages:
+            self.storages = [(self._empty(keys), self._empty(values)) for keys, values in prompts]
         rows = slice(first, first + len(prompt_of_row))
-        for stored, computed in zip(self._layers, prompts, strict=True):
+        for stored, computed in zip(self.storages, prompts, strict=True):
             for storage, source in zip(stored, computed, strict=True):
                 storage[rows, :, : source.shape[2]] = source[prompt_of_row]
 
@@ -92,13 +109,13 @@ class KVCache:
             target: where each goes.
             span: positions that are in use.
         """
-        for layer in self._layers:
+        for layer in self.storages:
             for storage in layer:
                 storage[target, :, :span] = storage[source, :, :span]
 
     def places(self, positions_B: Int64[Tensor, " B"]) -> Int64[Tensor, " BK"]:
         """Return where ``extend`` writes these positions of rows 0..B-1: the same for every layer."""
-        rows, heads = len(positions_B), self._layers[0][0].shape[1]
+        rows, heads = len(positions_B), self.storages[0][0].shape[1]
         places = torch.arange(rows * heads, device=positions_B.device).mul_(self.length).view(rows, heads)
         return places.add_(positions_B[:, None]).flatten()
 
@@ -117,7 +134,7 @@ class KVCache:
             values_BKD: of the tokens.
             places: see ``places``.
         """
-        for storage, new_BKD in zip(self._layers[layer], (keys_BKD, values_BKD), strict=True):
+        for storage, new_BKD in zip(self.storages[layer], (keys_BKD, values_BKD), strict=True):
             width = new_BKD.shape[2]
             storage.view(-1, width).index_copy_(0, places, new_BKD.reshape(-1, width))
 
@@ -129,12 +146,8 @@ class KVCache:
             rows: how many of the first rows.
             span: how many of the first positions.
         """
-        keys, values = self._layers[layer]
+        keys, values = self.storages[layer]
         return keys[:rows, :, :span], values[:rows, :, :span]
-
-    def storage(self, layer: int) -> tuple[Float[Tensor, "S K T D"], Float[Tensor, "S K T D"]]:
-        """Return all of one layer's keys and values, to read and to write."""
-        return self._layers[layer]
 
     def _empty(self, like: Float[Tensor, "N K P D"]) -> Float[Tensor, "S K T D"]:
         """Make zeros, because a masked position is multiplied by weight 0 and must be finite."""

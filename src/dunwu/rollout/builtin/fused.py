@@ -5,9 +5,10 @@ H hidden size, A query heads, K key-value heads, D head dimension, F intermediat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Generic, TypeVar
 
 import torch
 from jaxtyping import Float, Int64
@@ -19,36 +20,29 @@ from dunwu.models.llama_parts import LlamaParts
 from dunwu.models.weights import Place
 from dunwu.rollout.builtin.cache import KeysValues, KVCache
 
-
-class Linear(Protocol):
-    """A linear layer on the engine's copy of its weights."""
-
-    def apply(self, x: Float[Tensor, "M H"]) -> Float[Tensor, "M C"]:
-        """Compute x weight^T + bias."""
-
-    def add(self, residual: Float[Tensor, "M C"], x: Float[Tensor, "M H"]) -> Float[Tensor, "M C"]:
-        """Compute residual + x weight^T + bias, in the residual's place or another."""
+Linear = TypeVar("Linear")
+"""How a linear layer lies in the engine's copy of the weights."""
 
 
 @dataclass(frozen=True, slots=True)
 class TorchLinear:
-    """See ``Linear``."""
+    """A linear layer that torch computes."""
 
     weight: Tensor
     bias: Tensor | None
 
     def apply(self, x: Float[Tensor, "M H"]) -> Float[Tensor, "M C"]:
-        """See ``Linear``."""
+        """Compute x weight^T + bias."""
         return functional.linear(x, self.weight, self.bias)
 
     def add(self, residual: Float[Tensor, "M C"], x: Float[Tensor, "M H"]) -> Float[Tensor, "M C"]:
-        """See ``Linear``."""
+        """Compute residual + x weight^T + bias."""
         out = torch.addmm(residual, x, self.weight.T)
         return out if self.bias is None else out.add_(self.bias)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Layer:
+class Layer(Generic[Linear]):
     """One layer's weights."""
 
     norm1: Tensor
@@ -61,6 +55,17 @@ class Layer:
     down: Linear
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Weights(Generic[Linear]):
+    """The engine's copy of a model, and where each of the model's parameters lies in it."""
+
+    embedding: Tensor
+    layers: list[Layer[Linear]]
+    norm: Tensor
+    head: Linear
+    parameters: Mapping[str, Place]
+
+
 class FusedDecoder:
     """See ``decoder.Decoder``."""
 
@@ -69,15 +74,10 @@ class FusedDecoder:
         self._width, self._scale, self._eps = parts.width, parts.scale, parts.epsilon
         self._compute_rotation = replace(parts, weights={}).compute_rotation
         self._table: tuple[Tensor, Tensor] | None = None
-        fusion = self._begin_fusion(parts)
-        self._embedding = fusion.join("model.embed_tokens.weight")
-        self._layers = [fusion.layer(f"model.layers.{i}.") for i in range(parts.layers)]
-        self._norm = fusion.join("model.norm.weight")
-        self._head = fusion.linear("lm_head.")
-        self.parameters: Mapping[str, Place] = fusion.finish()
-
-    def _begin_fusion(self, parts: LlamaParts) -> Fusion:
-        return Fusion(parts)
+        weights = TorchFusion(parts).fuse(parts.layers)
+        self._embedding, self._layers = weights.embedding, weights.layers
+        self._norm, self._head = weights.norm, weights.head
+        self.parameters = weights.parameters
 
     def prefill(
         self, tokens_NP: Int64[Tensor, "N P"], last_N: Int64[Tensor, " N"]
@@ -100,57 +100,46 @@ class FusedDecoder:
         self, tokens_B: Int64[Tensor, " B"], positions_B: Int64[Tensor, " B"], cache: KVCache, span: int, ragged: bool
     ) -> Float[Tensor, "B V"]:
         """See ``Decoder``."""
-        attend_layer = self._prepare_step(positions_B, cache, span, ragged)
-        x = self._embed(tokens_B)
-        for index, layer in enumerate(self._layers):
-            x = self._finish(layer, x, attend_layer(index, layer, x))
-        return self._logits(x)
-
-    def _prepare_step(
-        self, positions_B: Int64[Tensor, " B"], cache: KVCache, span: int, ragged: bool
-    ) -> Callable[[int, Layer, Float[Tensor, "B H"]], Float[Tensor, "B AD"]]:
-        """Return what computes one layer's attention in a step, from its number, weights and input; see ``decode``."""
         cos, sin = (table[positions_B, None] for table in self._rope(cache.length))
         bias_BT = make_bias(find_visible(positions_B, span), self._embedding.dtype) if ragged else None
         places = cache.places(positions_B)
-
-        def attend_layer(index: int, layer: Layer, x: Float[Tensor, "B H"]) -> Float[Tensor, "B AD"]:
+        x = self._embed(tokens_B)
+        for index, layer in enumerate(self._layers):
             q, k, v = self._project(layer, x, cos, sin)
             cache.extend(index, k, v, places)
             keys, values = cache.read(index, len(x), span)
-            return attend(q, keys, values, bias_BT, self._scale)
-
-        return attend_layer
+            x = self._finish(layer, x, attend(q, keys, values, bias_BT, self._scale))
+        return self._logits(x)
 
     def _embed(self, tokens: Int64[Tensor, "*M"]) -> Float[Tensor, "*M H"]:
         return functional.embedding(tokens, self._embedding)
 
     def _project(
-        self, layer: Layer, x: Float[Tensor, "M H"], cos: Float[Tensor, "M 1 D"], sin: Float[Tensor, "M 1 D"]
+        self,
+        layer: Layer[TorchLinear],
+        x: Float[Tensor, "M H"],
+        cos: Float[Tensor, "M 1 D"],
+        sin: Float[Tensor, "M 1 D"],
     ) -> tuple[Float[Tensor, "M A D"], Float[Tensor, "M K D"], Float[Tensor, "M K D"]]:
         """Compute queries, keys and values of M tokens; the first two rotated."""
-        qkv = self._linear_qkv(layer, x).view(len(x), -1, self._width)
+        qkv = layer.qkv.apply(self._normalize(x, layer.norm1)).view(len(x), -1, self._width)
         qk, v = qkv[:, : -self._kv_heads], qkv[:, -self._kv_heads :]
         if layer.head_norm is not None:
             qk = functional.rms_norm(qk, qk.shape[-1:], None, self._eps).mul_(layer.head_norm)
         rotated = torch.addcmul(qk * cos, qk.roll(self._width // 2, dims=-1), sin)
         return rotated[:, : self._heads], rotated[:, self._heads :], v
 
-    def _finish(self, layer: Layer, x: Float[Tensor, "M H"], mixed: Float[Tensor, "M AD"]) -> Float[Tensor, "M H"]:
+    def _finish(
+        self, layer: Layer[TorchLinear], x: Float[Tensor, "M H"], mixed: Float[Tensor, "M AD"]
+    ) -> Float[Tensor, "M H"]:
         """Apply output projection and gated network, each added to the residual stream."""
         x = layer.out.add(x, mixed)
         gate_up = layer.gate_up.apply(self._normalize(x, layer.norm2))
-        return layer.down.add(x, self._gate(gate_up))
-
-    def _linear_qkv(self, layer: Layer, x: Float[Tensor, "M H"]) -> Float[Tensor, "M C"]:
-        return layer.qkv.apply(self._normalize(x, layer.norm1))
+        gate, up = gate_up.chunk(2, dim=-1)
+        return layer.down.add(x, functional.silu(gate).mul_(up))
 
     def _normalize(self, x: Float[Tensor, "M H"], weight: Float[Tensor, " H"]) -> Float[Tensor, "M H"]:
         return functional.rms_norm(x, x.shape[-1:], weight, self._eps)
-
-    def _gate(self, gate_up: Float[Tensor, "M 2F"]) -> Float[Tensor, "M F"]:
-        gate, up = gate_up.chunk(2, dim=-1)
-        return functional.silu(gate).mul_(up)
 
     def _logits(self, x: Float[Tensor, "M H"]) -> Float[Tensor, "M V"]:
         return self._head.apply(self._normalize(x, self._norm))
@@ -165,7 +154,7 @@ class FusedDecoder:
         return self._table
 
 
-class Fusion:
+class Fusion(ABC, Generic[Linear]):
     """Builds the fused matrices, and remembers for every parameter of the model its own part of them."""
 
     def __init__(self, parts: LlamaParts) -> None:
@@ -202,12 +191,23 @@ class Fusion:
         self._places.update(zip(names, torch.split(whole, self._heads), strict=True))
         return whole
 
+    @abstractmethod
     def linear(self, *prefixes: str) -> Linear:
         """Join the linear layers with these names."""
-        weight = self.join(*(f"{prefix}weight" for prefix in prefixes))
-        return TorchLinear(weight, self.optional(*(f"{prefix}bias" for prefix in prefixes)))
 
-    def layer(self, prefix: str) -> Layer:
+    def fuse(self, layers: int) -> Weights[Linear]:
+        """Build all of a model of so many layers; a parameter without a place would be left out of the computation."""
+        weights = Weights(
+            embedding=self.join("model.embed_tokens.weight"),
+            layers=[self.layer(f"model.layers.{number}.") for number in range(layers)],
+            norm=self.join("model.norm.weight"),
+            head=self.linear("lm_head."),
+            parameters=self._places,
+        )
+        assert self._places.keys() == self._source.keys(), self._places.keys() ^ self._source.keys()
+        return weights
+
+    def layer(self, prefix: str) -> Layer[Linear]:
         """Build all of one layer."""
         return Layer(
             norm1=self.join(f"{prefix}input_layernorm.weight"),
@@ -219,7 +219,11 @@ class Fusion:
             down=self.linear(f"{prefix}mlp.down_proj."),
         )
 
-    def finish(self) -> Mapping[str, Place]:
-        """Return every parameter's place; a parameter without one would be left out of the computation."""
-        assert self._places.keys() == self._source.keys(), self._places.keys() ^ self._source.keys()
-        return self._places
+
+class TorchFusion(Fusion[TorchLinear]):
+    """The same with linear layers as torch takes them."""
+
+    def linear(self, *prefixes: str) -> TorchLinear:
+        """See ``Fusion``."""
+        weight = self.join(*(f"{prefix}weight" for prefix in prefixes))
+        return TorchLinear(weight, self.optional(*(f"{prefix}bias" for prefix in prefixes)))

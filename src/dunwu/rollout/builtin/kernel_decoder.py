@@ -1,126 +1,103 @@
-"""The Llama family by the kernels of ``kernels``: packed weights, and attention that is one call a layer.
+"""The Llama family by the kernels of ``kernels``: packed weights, and all layers in one call.
 
 H hidden size, A query heads, K key-value heads, D head dimension, F nodes that are computed, M that are known.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Int64
+from jaxtyping import Float, Int64
 from torch import Tensor
+from torch.nn import functional
 
 from dunwu.kernels import operations as kernels
+from dunwu.kernels.network import Network, PackedLayer, PackedLinear
 from dunwu.kernels.products import PackedMatrix
 from dunwu.models.llama_parts import LlamaParts
 from dunwu.models.packing import Packing, pack
 from dunwu.rollout.builtin.cache import KeysValues, KnownPrefix, KVCache
-from dunwu.rollout.builtin.fused import FusedDecoder, Fusion, Layer, Linear
+from dunwu.rollout.builtin.fused import Fusion, Layer
 
 
-@dataclass(frozen=True, slots=True)
-class PackedLinear:
-    """See ``Linear``."""
-
-    weight: PackedMatrix
-    bias: Tensor | None
-
-    def apply(self, x: Float[Tensor, "M H"]) -> Float[Tensor, "M C"]:
-        """See ``Linear``."""
-        return self.weight.multiply(x, self.bias)
-
-    def add(self, residual: Float[Tensor, "M C"], x: Float[Tensor, "M H"]) -> Float[Tensor, "M C"]:
-        """See ``Linear``."""
-        self.weight.add_to(residual, x, self.bias)
-        return residual
-
-
-class KernelDecoder(FusedDecoder):
-    """The same with the kernels of ``kernels``: packed weights, norms, gates, and all of attention in one call a layer.
+class KernelDecoder:
+    """See ``decoder.Decoder``. All layers are one call, into which no other thread's Python comes.
 
     Each row attends to what it holds and to nothing else, so ragged rows cost no more than their tokens. Prompts are
     read as their prefix tree: what they share, a template or solved examples, is computed once.
     """
 
     def __init__(self, parts: LlamaParts) -> None:
-        super().__init__(parts)
-        self._plain: tuple[Tensor, Tensor] | None = None
-        self._shape = kernels.Heads(
-            queries=self._heads, keys=self._kv_heads, width=self._width, scale=self._scale, epsilon=self._eps
+        self._layers, self._kv_heads, self._width = parts.layers, parts.kv_heads, parts.width
+        self._compute_rotation = replace(parts, weights={}).compute_rotation
+        self._table: tuple[Tensor, Tensor] | None = None
+        weights = PackedFusion(parts).fuse(parts.layers)
+        self._embedding, self.parameters = weights.embedding, weights.parameters
+        heads = kernels.Heads(
+            queries=parts.heads, keys=parts.kv_heads, width=parts.width, scale=parts.scale, epsilon=parts.epsilon
         )
+        self._network = Network([_unfold(layer) for layer in weights.layers], weights.norm, weights.head, heads)
 
     def prefill(
         self, tokens_NP: Int64[Tensor, "N P"], last_N: Int64[Tensor, " N"]
     ) -> tuple[Float[Tensor, "N V"], list[KeysValues]]:
         """See ``Decoder``."""
-        packing = pack(tokens_NP, last_N + 1)
-        return self._read(packing, last_N, Past.without())
+        return self.continue_prefill(tokens_NP, last_N, [None] * len(last_N))
 
     def continue_prefill(
         self, tokens_NP: Int64[Tensor, "N P"], last_N: Int64[Tensor, " N"], known: Sequence[KnownPrefix | None]
     ) -> tuple[Float[Tensor, "N V"], list[KeysValues]]:
-        """See ``Decoder``."""
+        """Do as ``prefill`` does where the beginnings of some prompts are known."""
         packing = pack(tokens_NP, last_N + 1)
-        rows = torch.arange(len(last_N), device=last_N.device)
-        return self._read(packing, last_N, Past.gather(packing, packing.nodes[rows, last_N], known))
-
-    def _read(
-        self, packing: Packing, last_N: Int64[Tensor, " N"], past: Past
-    ) -> tuple[Float[Tensor, "N V"], list[KeysValues]]:
-        """Compute the nodes of a tree that are not known yet; attention alone sees the others."""
-        fresh = past.fresh
-        positions = self._place(packing.positions[fresh], int(packing.positions.max()) + 1)
+        last = packing.nodes[torch.arange(len(last_N)), last_N].numpy()
+        past = Past.gather(packing, last, known)
+        fresh = torch.from_numpy(past.fresh)
         x = self._embed(packing.token_ids[fresh])
-        kept: list[KeysValues] = []
-        for index, layer in enumerate(self._layers):
-            qkv = self._linear_qkv(layer, x)
-            heads = kernels.rotate(qkv, positions, self._shape, self._head_norms(layer))
-            heads, qkv = past.join(index, heads, qkv, self._shape)
-            mixed = kernels.attend(heads, qkv, packing.tree, self._shape, past.wanted)[0]
-            x = self._finish(layer, x, mixed[fresh])
-            keys, values = (part.view(len(part), -1, self._width)[:, -self._kv_heads :] for part in (heads, qkv))
-            kept.append((keys[packing.nodes].transpose(1, 2), values[packing.nodes].transpose(1, 2)))
-        rows = torch.arange(len(last_N), device=last_N.device)
-        return self._logits(x[past.place(packing.nodes[rows, last_N])]), kept
+        kept = x.new_empty(self._layers, 2, len(packing.token_ids), self._kv_heads * self._width)
+        if past.layers is not None:
+            kept[:, :, past.known] = past.layers
+        positions = self._place(packing.positions[fresh], tokens_NP.shape[1])
+        self._network.read_tree(x, positions, packing.tree, past.fresh, kept)
+        logits = self._network.predict(x[torch.from_numpy(np.searchsorted(past.fresh, last))])
+        of_prompts = kept.index_select(2, packing.nodes.flatten()).view(
+            self._layers, 2, *packing.nodes.shape, self._kv_heads, self._width
+        )
+        return logits, [(keys, values) for keys, values in of_prompts.transpose(3, 4)]
 
-    def _prepare_step(
-        self, positions_B: Int64[Tensor, " B"], cache: KVCache, span: int, ragged: bool
-    ) -> Callable[[int, Layer, Float[Tensor, "B H"]], Float[Tensor, "B AD"]]:
+    def decode(
+        self, tokens_B: Int64[Tensor, " B"], positions_B: Int64[Tensor, " B"], cache: KVCache, span: int, ragged: bool
+    ) -> Float[Tensor, "B V"]:
+        """See ``Decoder``."""
         positions = self._place(positions_B, cache.length)
-
-        def attend_layer(index: int, layer: Layer, x: Float[Tensor, "B H"]) -> Float[Tensor, "B AD"]:
-            qkv = self._linear_qkv(layer, x)
-            heads = kernels.rotate(qkv, positions, self._shape, self._head_norms(layer))
-            return kernels.decode(heads, qkv, positions_B, cache.storage(index), cache.shared, self._shape)
-
-        return attend_layer
+        return self._network.run_step(self._embed(tokens_B), positions, cache.storages, cache.shared)
 
     def _place(self, of_tokens: Int64[Tensor, " M"], length: int) -> kernels.Positions:
         """Return the tokens' places in rotary tables of at least ``length`` positions, which are made once."""
-        if self._plain is None or len(self._plain[0]) < length:
-            self._plain = self._compute_rotation(length)
-        cosines, sines = self._plain
+        if self._table is None or len(self._table[0]) < length:
+            self._table = self._compute_rotation(length)
+        cosines, sines = self._table
         return kernels.Positions(cosines=cosines, sines=sines, of_tokens=of_tokens)
 
-    def _head_norms(self, layer: Layer) -> kernels.HeadNorms:
-        if layer.head_norm is None:
-            return kernels.HeadNorms()
-        return kernels.HeadNorms(query=layer.head_norm[0], key=layer.head_norm[-1])
+    def _embed(self, tokens_M: Int64[Tensor, " M"]) -> Float[Tensor, "M H"]:
+        return functional.embedding(tokens_M, self._embedding).float()
 
-    def _begin_fusion(self, parts: LlamaParts) -> Fusion:
-        return PackedFusion(parts)
 
-    def _embed(self, tokens: Int64[Tensor, "*M"]) -> Float[Tensor, "*M H"]:
-        return super()._embed(tokens).float()
-
-    def _normalize(self, x: Float[Tensor, "M H"], weight: Float[Tensor, " H"]) -> Float[Tensor, "M H"]:
-        return kernels.normalize(x, weight, self._eps)[0]
-
-    def _gate(self, gate_up: Float[Tensor, "M 2F"]) -> Float[Tensor, "M F"]:
-        return kernels.gate(gate_up)
+def _unfold(layer: Layer[PackedLinear]) -> PackedLayer:
+    norms = kernels.HeadNorms()
+    if layer.head_norm is not None:
+        norms = kernels.HeadNorms(query=layer.head_norm[0], key=layer.head_norm[-1])
+    return PackedLayer(
+        norm1=layer.norm1,
+        qkv=layer.qkv,
+        head_norms=norms,
+        out=layer.out,
+        norm2=layer.norm2,
+        gate_up=layer.gate_up,
+        down=layer.down,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,73 +105,38 @@ class Past:
     """What of a tree's N nodes is known before it is read.
 
     Attributes:
-        fresh: the nodes that are to be computed, in order; or all.
+        fresh: the nodes that are to be computed, in order.
         known: the others.
-        layers: keys and values of those.
-        wanted: which nodes are fresh; None: all.
+        layers: keys and values of those; None where there are none.
     """
 
-    fresh: Int64[Tensor, " F"] | slice
-    known: Int64[Tensor, " M"]
-    layers: Sequence[tuple[Float[Tensor, "M KD"], Float[Tensor, "M KD"]]]
-    wanted: Bool[np.ndarray, " N"] | None
+    fresh: Int64[np.ndarray, " F"]
+    known: Int64[np.ndarray, " M"]
+    layers: Float[Tensor, "L 2 M K*D"] | None
 
     @classmethod
-    def without(cls) -> Past:
-        """Make one of which nothing is known."""
-        return cls(slice(None), torch.empty(0, dtype=torch.int64), (), None)
-
-    @classmethod
-    def gather(cls, packing: Packing, last_N: Int64[Tensor, " N"], known: Sequence[KnownPrefix | None]) -> Past:
+    def gather(cls, packing: Packing, last: Int64[np.ndarray, " N"], known: Sequence[KnownPrefix | None]) -> Past:
         """Gather the known nodes of a tree from the known beginnings of its sequences, without their last nodes."""
+        nodes = np.arange(len(packing.token_ids))
         prefixes = [(row, prefix) for row, prefix in enumerate(known) if prefix]
+        if not prefixes:
+            return cls(nodes, nodes[:0], None)
         every = np.concatenate([packing.nodes[row, : prefix.length].numpy() for row, prefix in prefixes])
-        nodes, first = np.unique(every, return_index=True)
-        inner = ~np.isin(nodes, last_N.numpy())
-        nodes, first = nodes[inner], first[inner]
-        wanted = np.ones(len(packing.token_ids), dtype=np.bool_)
-        wanted[nodes] = False
-
-        def join(parts: Iterable[Float[Tensor, "K P D"]]) -> Float[Tensor, "M KD"]:
-            return torch.cat([part.transpose(0, 1).flatten(1) for part in parts])[first]
-
-        layers = []
-        for layer in zip(*(prefix.layers for _, prefix in prefixes), strict=True):
-            keys, values = zip(*layer, strict=True)
-            layers.append((join(keys), join(values)))
-        return cls(torch.from_numpy(np.flatnonzero(wanted)), torch.from_numpy(nodes), layers, wanted)
-
-    def join(
-        self, layer: int, heads: Float[Tensor, "F A+K*D"], qkv: Float[Tensor, "F A+2K*D"], shape: kernels.Heads
-    ) -> tuple[Float[Tensor, "N A+K*D"], Float[Tensor, "N A+2K*D"]]:
-        """Put known keys and values beside those that were computed; queries of known nodes are 0."""
-        if self.wanted is None:
-            return heads, qkv
-        nodes, width = len(self.wanted), shape.keys * shape.width
-
-        def widen(part: Tensor, held: Tensor) -> Tensor:
-            whole = part.new_zeros(nodes, part.shape[1])
-            whole[self.fresh] = part
-            whole[self.known, -width:] = held
-            return whole
-
-        keys, values = self.layers[layer]
-        return widen(heads, keys), widen(qkv, values)
-
-    def place(self, nodes: Int64[Tensor, " N"]) -> Int64[Tensor, " N"]:
-        """Return where computed nodes stand among those."""
-        return nodes if isinstance(self.fresh, slice) else torch.searchsorted(self.fresh, nodes)
+        found, first = np.unique(every, return_index=True)
+        inner = ~np.isin(found, last)
+        layers = torch.cat([prefix.layers for _, prefix in prefixes], dim=3)[:, :, :, first[inner]]
+        return cls(np.setdiff1d(nodes, found[inner]), found[inner], layers.transpose(2, 3).flatten(3))
 
 
-class PackedFusion(Fusion):
-    """The same with linear layers packed. A head that is tied to the embedding lies twice, as tokens are looked up."""
+class PackedFusion(Fusion[PackedLinear]):
+    """See ``Fusion``. A head that is tied to the embedding lies twice, packed and as tokens are looked up."""
 
     def _read(self, name: str) -> Tensor:
         """Read a weight; norms and biases in single precision, as the kernels take them."""
         weight = super()._read(name)
         return weight.float() if weight.ndim == 1 else weight
 
-    def linear(self, *prefixes: str) -> Linear:
+    def linear(self, *prefixes: str) -> PackedLinear:
         """Pack the linear layers with these names into one."""
         weights = [self._source[f"{prefix}weight"] for prefix in prefixes]
         matrix, first = PackedMatrix(sum(map(len, weights)), weights[0].shape[1], weights[0].dtype), 0

@@ -7,16 +7,14 @@ from collections.abc import Sequence
 from threading import Lock
 
 import numpy as np
-from jaxtyping import Float, Int32
-from torch import Tensor
+from jaxtyping import Int32
 
-from dunwu.rollout.builtin.cache import KnownPrefix
+from dunwu.rollout.builtin.cache import KeysValues, KnownPrefix
 
 SHORTEST = 8
 """Tokens in common that are worth the copying."""
 MOST = 64
 """Prompts that are kept: each is looked at when another comes."""
-Layers = Sequence[tuple[Float[Tensor, "K P D"], Float[Tensor, "K P D"]]]
 
 
 class PrefixStore:
@@ -44,7 +42,7 @@ class PrefixStore:
             self._kept.move_to_end(best)
             self.reused += longest
             found = self._kept[best][1].layers
-        return KnownPrefix(longest, [(keys[:, :longest], values[:, :longest]) for keys, values in found])
+        return KnownPrefix(found[:, :, :, :longest])
 
     def _find_longest(self, prompt: Int32[np.ndarray, " P"]) -> tuple[bytes | None, int]:
         best, longest = None, SHORTEST - 1
@@ -57,17 +55,23 @@ class PrefixStore:
                 best, longest = key, common
         return best, longest
 
-    def keep(self, prompt: Int32[np.ndarray, " P"], layers: Layers) -> None:
-        """Keep a prompt's keys and values, of which the first ``len(prompt)`` positions are its own."""
+    def keep(self, prompt: Int32[np.ndarray, " P"], prompts: Sequence[KeysValues], number: int) -> None:
+        """Keep a prompt's keys and values.
+
+        Args:
+            prompt: its tokens.
+            prompts: keys and values of N prompts, for every layer.
+            number: which of them it is.
+        """
         key, length = prompt.tobytes(), len(prompt)
-        size = sum(2 * keys.shape[0] * length * keys.shape[2] * keys.element_size() for keys, _ in layers)
+        size = sum(part[0, :, :1].nbytes for layer in prompts for part in layer) * length
         if length < SHORTEST or size > self._max_bytes or key in self._kept:
             return
-        copies = [(keys[:, :length].clone(), values[:, :length].clone()) for keys, values in layers]
+        kept = KnownPrefix.of_prompt(prompts, number, length)
         with self._lock:
             if key in self._kept:  # another thread read the same
                 return
-            self._kept[key] = (prompt, KnownPrefix(length, copies), size)
+            self._kept[key] = (prompt, kept, size)
             self._bytes += size
             while self._bytes > self._max_bytes or len(self._kept) > MOST:
                 self._bytes -= self._kept.popitem(last=False)[1][2]
