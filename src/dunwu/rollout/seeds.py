@@ -7,7 +7,9 @@ saving to resume, and a sample does not depend on its neighbours in the batch.
 from __future__ import annotations
 
 import hashlib
+from typing import TypeVar
 
+import numpy as np
 import torch
 from jaxtyping import Float64, Int64
 from torch import Tensor
@@ -15,6 +17,8 @@ from torch import Tensor
 _GOLDEN = 0x9E3779B97F4A7C15 - 2**64
 _FIRST = 0xBF58476D1CE4E5B9 - 2**64
 _SECOND = 0x94D049BB133111EB - 2**64
+Integers = TypeVar("Integers", Tensor, np.ndarray)
+"""Of 64 bits, that wrap."""
 
 
 def derive_seed(run_seed: int, *path: str | int) -> int:
@@ -33,11 +37,18 @@ def draw_uniforms(keys: Int64[Tensor, " B"], indices: Int64[Tensor, " B"]) -> Fl
 
     Source: splitmix64 (Steele, Lea, Flood, OOPSLA 2014).
     """
-    return (_mix(keys + (indices + 1) * _GOLDEN) >> 11).bitwise_and_(2**53 - 1).double().mul_(2.0**-53)
+    if keys.device.type == "cpu":  # torch lets another thread go first at each of the 17 operations
+        return torch.from_numpy(_draw_bits(keys.numpy(), indices.numpy()) * 2.0**-53)
+    return _draw_bits(keys, indices).double().mul_(2.0**-53)
 
 
-def _mix(z: Int64[Tensor, " B"]) -> Int64[Tensor, " B"]:
-    """Apply splitmix64's finalizer to wrapping 64-bit integers; ``>>`` keeps the sign, which the masks take away."""
+def _draw_bits(keys: Integers, indices: Integers) -> Integers:
+    """Draw the ``indices``-th 53 bits of each stream."""
+    return (_mix(keys + (indices + 1) * _GOLDEN) >> 11) & (2**53 - 1)
+
+
+def _mix(z: Integers) -> Integers:
+    """Apply splitmix64's finalizer; ``>>`` keeps the sign, which the masks take away."""
     z = (z ^ ((z >> 30) & (2**34 - 1))) * _FIRST
     z = (z ^ ((z >> 27) & (2**37 - 1))) * _SECOND
     return z ^ ((z >> 31) & (2**33 - 1))

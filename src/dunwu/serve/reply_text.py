@@ -183,6 +183,8 @@ def _join(gains: Sequence[Gain]) -> Gain:
 def _find_beginning(text: str, wanted: Sequence[str]) -> str:
     """Find the longest end of a text with which one of those wanted begins; "" where there is none."""
     longest = max(map(len, wanted)) - 1
+    if {one[0] for one in wanted}.isdisjoint(text[-longest:]):  # as of nearly every text
+        return ""
     for start in range(max(0, len(text) - longest), len(text)):
         if any(one.startswith(text[start:]) for one in wanted):
             return text[start:]

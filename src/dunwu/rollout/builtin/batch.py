@@ -68,7 +68,7 @@ class Batch:
     ) -> None:
         self.decoder = decoder
         self._tokenizer, self._pad_id = policy.tokenizer, policy.pad_id
-        self._eos_ids = list(policy.eos_ids)
+        self._eos_ids = np.array(policy.eos_ids)
         self._device: torch.device = policy.model.device
         self._room, self._prefill_tokens, self.prefixes = room, prefill_tokens, prefixes
         self._graphs = StepGraphs(self._step)
@@ -235,11 +235,12 @@ class Batch:
         rows, live = self._rows, slice(0, count)
         positions_B = rows.positions[live].clamp(max=span - 1)
         logits_BV = self.decoder.decode(rows.last[live], positions_B, self._cache, span, ragged)
-        rows.positions[live] += 1
         if sampling is None:
             return self._draw(0, logits_BV)
         uniforms_B = draw_uniforms(rows.keys[live], rows.counts[live])
-        return self._advance(live, *draw_tokens(logits_BV, uniforms_B, sampling))
+        tokens_B, logprobs_B = draw_tokens(logits_BV, uniforms_B, sampling)
+        rows.advance(0, tokens_B)
+        return tokens_B, logprobs_B
 
     def _draw(self, first: int, logits_BV: Float[Tensor, "B V"]) -> tuple[Int64[Tensor, " B"], Float32[Tensor, " B"]]:
         """Draw a token for each row from ``first`` on, by its own sampling and under its restrictions.
@@ -259,22 +260,18 @@ class Batch:
             logits_RV = logits_BV[again_R].masked_fill(~allowed_RV, -torch.inf)
             uniforms_R = draw_uniforms(~keys_B[again_R], counts_B[again_R])
             tokens_B[again_R], logprobs_B[again_R] = draw_each(logits_RV, uniforms_R, pick_kinds(kinds, again_R))
-        return self._advance(live, tokens_B, logprobs_B)
-
-    def _advance(
-        self, live: slice, tokens_B: Int64[Tensor, " B"], logprobs_B: Float32[Tensor, " B"]
-    ) -> tuple[Int64[Tensor, " B"], Float32[Tensor, " B"]]:
-        self._rows.last[live] = tokens_B
-        self._rows.counts[live] += 1
+        rows.advance(first, tokens_B)
         return tokens_B, logprobs_B
 
     def _retire(self, first: int, tokens: Int64[np.ndarray, " R"]) -> None:
         """Take out the rows that ended with these tokens."""
         rows = self._rows
-        stopped = np.isin(tokens, self._eos_ids) | self._find_stopped(first, tokens)
+        stopped = (tokens[:, None] == self._eos_ids).any(axis=1) | self._find_stopped(first, tokens)
+        token_ids = tokens.tolist()
         for row, steering in rows.find_steered(first):
             logits_V = self._logits[row] if self._logits is not None and steering.reads_logits else None
-            stopped[row] |= steering.follow(int(tokens[row]), logits_V)
+            if steering.follow(token_ids[row], logits_V):
+                stopped[row] = True
         ended = np.flatnonzero(stopped | rows.find_full(first))
         self._ended += [
             Written(rows.states[first + row], *rows.copy_row(first + row), "stop" if stopped[row] else "length")

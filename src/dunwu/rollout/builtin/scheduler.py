@@ -117,14 +117,14 @@ class Scheduler:
 class Rows:
     """The sequences that decode, and what each has written so far.
 
-    On the device, for the next step: ``last`` token, its ``positions``, the random stream's ``keys``, and ``counts`` of
-    tokens drawn, all i64[S]. On the host the tokens and log-probabilities.
+    On the device, for the next step: ``last`` token, the random stream's ``keys``, the last token's ``positions``, and
+    ``counts`` of tokens drawn, all i64[S]. On the host the tokens and log-probabilities.
     """
 
     def __init__(self, size: int, device: torch.device) -> None:
         self.states: list[SequenceState] = []
         self.state: Int64[Tensor, "4 S"] = torch.zeros(4, size, dtype=torch.int64, device=device)
-        self.last, self.positions, self.keys, self.counts = self.state
+        self.last, self.keys, self.positions, self.counts = self.state
         self._tokens = np.empty((size, 0), dtype=np.int32)
         self._logprobs = np.empty((size, 0), dtype=np.float32)
         self._lengths = np.zeros(size, dtype=np.int64)
@@ -147,7 +147,7 @@ class Rows:
             self._samplings = {}
         self.states.extend(states)  # first of all: what the scheduler gave must not be lost where memory runs out
         lengths = [len(state.prompt) for state in states]
-        self.positions[rows] = torch.tensor(lengths, device=self.state.device)
+        self.positions[rows] = torch.tensor(lengths, device=self.state.device) - 1
         self.keys[rows] = derive_stream_keys(to_tensor([state.seed for state in states], self.state.device))
         self.counts[rows] = 0
         self._lengths[rows] = 0
@@ -164,6 +164,12 @@ class Rows:
         if more > 0:
             self._tokens = np.pad(self._tokens, ((0, 0), (0, more)))
             self._logprobs = np.pad(self._logprobs, ((0, 0), (0, more)))
+
+    def advance(self, first: int, tokens_R: Int64[Tensor, " R"]) -> None:
+        """Take the tokens drawn for the rows from ``first`` on, as the next step needs them."""
+        rows = slice(first, first + len(tokens_R))
+        self.last[rows] = tokens_R
+        self.state[2:, rows].add_(1)
 
     def measure(self) -> tuple[int, bool]:
         """Return how many positions the next step attends to, and whether rows differ in them."""
@@ -228,7 +234,9 @@ class Rows:
         """
         remaining = len(self.states) - len(dead)
         target = dead[dead < remaining]
-        source = np.setdiff1d(np.arange(remaining, len(self.states)), dead)
+        lives = np.ones(len(self.states), dtype=np.bool_)
+        lives[dead] = False
+        source = remaining + np.flatnonzero(lives[remaining:])
         columns = (self._lengths, self._prompt_lengths, self._caps, self._prompts, self._kinds, self._steered)
         for array in columns:
             array[target] = array[source]
