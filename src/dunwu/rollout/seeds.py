@@ -1,5 +1,7 @@
 """Randomness without hidden state: every number is a function of (seed, index).
 
+On the host numpy computes it: torch lets another thread go first at each of a dozen small operations.
+
 A sample's seed is a hash of where it stands in the run; its i-th uniform is a hash of (seed, i). So nothing needs
 saving to resume, and a sample does not depend on its neighbours in the batch.
 """
@@ -29,6 +31,8 @@ def derive_seed(run_seed: int, *path: str | int) -> int:
 
 def derive_stream_keys(seeds: Int64[Tensor, " B"]) -> Int64[Tensor, " B"]:
     """Derive the key of each seed's stream: hashed, so that neighbouring seeds give unrelated streams."""
+    if seeds.device.type == "cpu":
+        return torch.from_numpy(_mix(seeds.numpy() + _GOLDEN))
     return _mix(seeds + _GOLDEN)
 
 
@@ -37,21 +41,23 @@ def draw_uniforms(keys: Int64[Tensor, " B"], indices: Int64[Tensor, " B"]) -> Fl
 
     Source: splitmix64 (Steele, Lea, Flood, OOPSLA 2014).
     """
-    if keys.device.type == "cpu":  # torch lets another thread go first at each of the 17 operations
+    if keys.device.type == "cpu":
         return torch.from_numpy(_draw_bits(keys.numpy(), indices.numpy()) * 2.0**-53)
     return _draw_bits(keys, indices).double().mul_(2.0**-53)
 
 
 def _draw_bits(keys: Integers, indices: Integers) -> Integers:
     """Draw the ``indices``-th 53 bits of each stream."""
-    return (_mix(keys + (indices + 1) * _GOLDEN) >> 11) & (2**53 - 1)
+    bits: Integers = (_mix(keys + (indices + 1) * _GOLDEN) >> 11) & (2**53 - 1)
+    return bits
 
 
 def _mix(z: Integers) -> Integers:
     """Apply splitmix64's finalizer; ``>>`` keeps the sign, which the masks take away."""
     z = (z ^ ((z >> 30) & (2**34 - 1))) * _FIRST
     z = (z ^ ((z >> 27) & (2**37 - 1))) * _SECOND
-    return z ^ ((z >> 31) & (2**33 - 1))
+    z ^= (z >> 31) & (2**33 - 1)
+    return z
 
 
 def to_tensor(seeds: list[int], device: torch.device) -> Int64[Tensor, " B"]:

@@ -287,6 +287,8 @@ def test_idle_workers_sleep(service: GenerationService, monkeypatch: pytest.Monk
         drop(batch, states)
 
     monkeypatch.setattr(Batch, "drop", count)
+    while woken.acquire(timeout=0.3):  # the last step may not be over yet
+        pass
     service.wake()
     for _ in service.workers:
         assert woken.acquire(timeout=30)
