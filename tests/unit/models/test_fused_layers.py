@@ -326,6 +326,33 @@ def test_decoding(family: str) -> None:
     assert_close(run(halved), run(ModuleDecoder(model.float())), 0.01)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("family", FAMILY)
+def test_new_weights_are_decoded_with(family: str, dtype: torch.dtype) -> None:
+    model = make(family).to(dtype)
+    old = make_decoder(model)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.mul_(1.5)
+    new = make_decoder(model)
+    tokens, last = torch.arange(12).view(2, 6), torch.tensor([5, 3])
+
+    def run(decoder: Decoder) -> list[Tensor]:
+        logits, layers = decoder.prefill(tokens, last)
+        cache = KVCache(2)
+        cache.reserve(8, 8, 2)
+        cache.insert(0, layers, torch.arange(2))
+        return [logits, decoder.decode(tokens[:, 0], last + 1, cache, 7, True)]
+
+    with torch.inference_mode():
+        before, expected = run(old), run(new)
+        for name, parameter in model.named_parameters(remove_duplicate=False):
+            old.parameters[name].copy_(parameter)
+        after = run(old)
+    assert not torch.equal(before[0], expected[0])
+    assert all(map(torch.equal, after, expected))
+
+
 def test_prompts_that_begin_alike_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     model, read_tree, read = make("qwen3"), Network.read_tree, list[int]()
 
