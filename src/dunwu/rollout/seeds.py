@@ -36,7 +36,7 @@ def derive_stream_keys(seeds: Int64[Tensor, " B"]) -> Int64[Tensor, " B"]:
     return _mix(seeds + _GOLDEN)
 
 
-def draw_uniforms(keys: Int64[Tensor, " B"], indices: Int64[Tensor, " B"]) -> Float64[Tensor, " B"]:
+def draw_uniforms(keys: Int64[Tensor, "*B"], indices: Int64[Tensor, " B"]) -> Float64[Tensor, "*B"]:
     """Draw the ``indices``-th number in [0, 1) of each stream, with 53 bits.
 
     Source: splitmix64 (Steele, Lea, Flood, OOPSLA 2014).

@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import torch
-from jaxtyping import Bool, Int32
-from torch import Tensor
+from jaxtyping import Int32
 
 from dunwu.config.schema import ModelSpec, PromptSpec
 from dunwu.errors import UserError
@@ -23,7 +21,9 @@ from dunwu.models.llama_parts import LightModel
 from dunwu.models.places import resolve
 from dunwu.models.policy import Policy
 from dunwu.models.templates import NAMED, Template, count_positions, tokenize
+from dunwu.rollout.builtin.scheduler import Mask
 from dunwu.serve.records import ChatRequest
+from dunwu.serve.token_masks import mark_tokens
 from dunwu.types import Message, Sampling
 
 LONGEST: Final = 1024
@@ -69,11 +69,9 @@ class ChatModel:
         return len(model.parts.weights["lm_head.weight"] if light else model.get_output_embeddings().weight)
 
     @cached_property
-    def no_end(self) -> Bool[Tensor, " V"]:
+    def no_end(self) -> Mask:
         """All tokens but those that end a completion."""
-        allowed_V = torch.ones(self.rows, dtype=torch.bool)
-        allowed_V[list(self.policy.eos_ids)] = False
-        return allowed_V
+        return mark_tokens(sorted(set(range(self.rows)) - set(self.policy.eos_ids)), self.rows)
 
     @property
     def takes_turns(self) -> bool:
@@ -99,7 +97,7 @@ class ChatModel:
         return tuple(tokenize(self.policy.tokenizer, text))
 
     @cached_property
-    def openings(self) -> Bool[Tensor, " V"] | None:
+    def openings(self) -> Mask | None:
         """The tokens that begin one all by themselves, with white space or without; None where there is none.
 
         Models know one of these from training; after another, the same to a reader, they write what they never saw.
@@ -109,11 +107,7 @@ class ChatModel:
         found = [
             token_id for token_id in ids if core.decode([token_id], skip_special_tokens=False).strip() == "<think>"
         ]
-        if not found:
-            return None
-        allowed_V = torch.zeros(self.rows, dtype=torch.bool)
-        allowed_V[found] = True
-        return allowed_V
+        return mark_tokens(found, self.rows) if found else None
 
     @cached_property
     def _longest_token(self) -> int:

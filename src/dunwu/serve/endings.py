@@ -2,27 +2,25 @@
 
 No grammar says which of its tokens lead there, so a way is looked for greedily: what closes comes first, then a few
 characters that numbers, dates and addresses go on with. It is short, and not always the shortest.
-
-Masks are as llguidance packs them: a bit for each token, the lowest first.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
-import numpy as np
-from jaxtyping import UInt8
 from llguidance import LLMatcher, LLTokenizer
 
+from dunwu.rollout.builtin.scheduler import Mask
+from dunwu.serve.token_masks import BITS, find_first, find_only, has_token, mark_tokens, read_mask
 from dunwu.verifiers.format import TAGS
 
 LONGEST_ENDING: Final = 512
 """Tokens of a way to the end that are looked ahead."""
 LONGEST_WALK: Final = 96
 """Tokens of the walk that looks for parts which take long to close."""
-BITS: Final = 8
 CLOSING: Final = (b"}]", b'"', b",:")
 """What ends most: a list or an object; a text, or it begins one; a value or a key."""
 OPENING: Final = b"{[,"
@@ -31,8 +29,6 @@ GOING_ON: Final = b"1@0.:-/na"
 """What numbers, dates and addresses go on with where nothing can end, and what null begins with."""
 PARTS: Final = b'{}[],:"'
 """What parts of JSON begin and end with."""
-
-Mask = UInt8[np.ndarray, " B"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,11 +59,7 @@ class Endings:
         texts = [tokens.decode_bytes([number]) for number in range(tokens.vocab_size)]
         places = {text: number for number, text in reversed(list(enumerate(texts))) if len(text) == 1}
         width = len(LLMatcher(tokens, LLMatcher.grammar_from_regex("a")).compute_bitmask())
-
-        def mark(numbers: list[int]) -> Mask:
-            bits = np.zeros(width * BITS, dtype=np.uint8)
-            bits[numbers] = 1
-            return np.packbits(bits, bitorder="little")
+        mark = partial(mark_tokens, vocabulary=width * BITS)
 
         return cls(
             end=mark(list(eos_ids)),
@@ -127,6 +119,8 @@ class Endings:
 
     def _find_closing(self, mask: Mask) -> int | None:
         """Find the token that ends most; in a text brackets and commas end nothing."""
+        if (only := find_only(mask)) is not None:
+            return only if any(has_token(rank, only) for rank in (self.end, *self.closing)) else None
         in_text = self.letter is not None and has_token(mask, self.letter)
         ranks = (self.end, self.closing[1]) if in_text else (self.end, *self.closing)
         return next((found for rank in ranks if (found := find_first(mask & rank)) is not None), None)
@@ -135,39 +129,3 @@ class Endings:
         """Find a token to go on with: another one at each visit, because the last did not help."""
         known = [token_id for token_id in self.going_on if has_token(mask, token_id)]
         return known[visits % len(known)] if known else find_first(mask)
-
-
-def read_mask(packed: bytes) -> Mask:
-    """Read what llguidance computes."""
-    return np.frombuffer(packed, dtype=np.uint8)
-
-
-def find_first(mask: Mask) -> int | None:
-    """Find the first token of a mask."""
-    place = int((mask != 0).argmax())
-    byte = int(mask[place])
-    return place * BITS + (byte & -byte).bit_length() - 1 if byte else None
-
-
-def has_token(mask: Mask, token_id: int) -> bool:
-    """Tell whether a token is in a mask."""
-    return bool(mask[token_id // BITS] >> (token_id % BITS) & 1)
-
-
-def find_tokens(mask: Mask) -> list[int]:
-    """List the tokens of a mask."""
-    places = np.flatnonzero(mask)
-    bits = np.unpackbits(mask[places], bitorder="little").reshape(-1, BITS)
-    return [int(places[row]) * BITS + int(bit) for row, bit in zip(*np.nonzero(bits), strict=True)]
-
-
-def count_tokens(mask: Mask) -> int:
-    """Count the tokens of a mask."""
-    return int(np.bitwise_count(mask).sum(dtype=np.int64))
-
-
-def add_token(mask: Mask, token_id: int) -> Mask:
-    """Return the mask with one more token."""
-    added = mask.copy()
-    added[token_id // BITS] |= 1 << (token_id % BITS)
-    return added

@@ -18,18 +18,10 @@ from llguidance import LLMatcher, LLTokenizer
 from torch import Tensor
 
 from dunwu.errors import UserError
-from dunwu.serve.endings import (
-    LONGEST_ENDING,
-    Endings,
-    Mask,
-    add_token,
-    count_tokens,
-    find_first,
-    find_tokens,
-    has_token,
-    read_mask,
-)
+from dunwu.rollout.builtin.scheduler import Allowed, Mask
+from dunwu.serve.endings import LONGEST_ENDING, Endings
 from dunwu.serve.records import Format
+from dunwu.serve.token_masks import add_token, find_first, find_only, find_tokens, has_more, has_token, read_mask
 
 if TYPE_CHECKING:  # of the library's stubs alone
     from llguidance._lib import JsonCompileOptions
@@ -160,13 +152,30 @@ class Grammar:
         Args:
             left: tokens that may still be written. Where they become few, only what leads to an end may come.
         """
-        found = read_mask(self._matcher.compute_bitmask())
-        mask = found & ~self._endings.tags
-        if not mask.any():  # the format itself has a tag
-            mask = found
-        if left <= self._look_at:
-            mask = self._keep_what_ends(mask, left)
+        mask = self._find_mask()
+        if self._is_near(left):
+            mask = self._keep_what_fits(mask, left)
         return torch.from_numpy(np.unpackbits(mask, count=self._rows, bitorder="little").view(np.bool_))
+
+    def refuse(self, token_id: int, left: int) -> Allowed | None:
+        """Say what may come in the place of a token that may not; None where it may.
+
+        To ask for one token takes a part of the time that a mask takes, and most tokens of a model may come.
+
+        Args:
+            token_id: the token.
+            left: see ``find_allowed``.
+        """
+        near = self._is_near(left)
+        if not near and self._matcher.validate_tokens([token_id]) and not has_token(self._endings.tags, token_id):
+            return None
+        mask = self._find_mask()
+        if has_token(mask, token_id) and (not near or self._fits(token_id, mask, left)):
+            return None
+        if near:
+            mask = self._keep_what_fits(mask, left)
+        only = find_only(mask)
+        return mask if only is None else only
 
     def advance(self, token_id: int) -> bool:
         """Take a token that was written, and tell whether the answer is whole and cannot go on."""
@@ -177,27 +186,46 @@ class Grammar:
         self._matcher.consume_token(token_id)
         return bool(self._matcher.is_stopped())
 
-    def _keep_what_ends(self, mask: Mask, left: int) -> Mask:
-        """Keep of the tokens that may come those after which the answer can still end in time.
+    def _find_mask(self) -> Mask:
+        """Find the tokens that may come next, whatever is left."""
+        found = read_mask(self._matcher.compute_bitmask())
+        mask = found & ~self._endings.tags
+        return mask if np.count_nonzero(mask) else found  # the format itself may have a tag
+
+    def _is_near(self, left: int) -> bool:
+        """Tell whether so few tokens are left that not every one leaves room for an end."""
+        if left > self._look_at:
+            return False
+        self._find_way()
+        spare, room = left - len(self._way), self._jump + ROOM
+        if self._way and spare > room:
+            self._look_at = left - max(1, (spare - room) // (1 + GROWTH))
+        return bool(self._way) and spare <= room
+
+    def _fits(self, token_id: int, mask: Mask, left: int) -> bool:
+        """Tell whether the answer can still end in time after a token that may come.
 
         Where there are too many to look at each, parts of JSON begin and end as the known way has it, and texts and
         numbers stay free.
         """
-        self._find_way()
-        if not self._way:
-            return mask
-        spare, room = left - len(self._way), self._jump + ROOM
-        if spare > room:
-            self._look_at = left - max(1, (spare - room) // (1 + GROWTH))
-            return mask
-        kept = add_token(np.zeros_like(mask), self._way[0])
-        if spare <= MARGIN:
-            return kept
-        if count_tokens(mask) > FEW:
-            kept |= mask & ~self._endings.parts
-            return kept
+        if token_id == self._way[0]:
+            return True
+        if left - len(self._way) <= MARGIN:
+            return False
+        if has_more(mask, FEW):
+            return not has_token(self._endings.parts, token_id)
+        return self._can_end(token_id, left - 1 - MARGIN)
+
+    def _keep_what_fits(self, mask: Mask, left: int) -> Mask:
+        """Keep of the tokens that may come those for which ``_fits`` holds."""
+        first = add_token(np.zeros_like(mask), self._way[0])
+        if left - len(self._way) <= MARGIN:
+            return first
+        if has_more(mask, FEW):
+            return first | mask & ~self._endings.parts
+        kept = first
         for token_id in find_tokens(mask):
-            if self._can_end(token_id, left - 1 - MARGIN):
+            if self._fits(token_id, mask, left):
                 kept = add_token(kept, token_id)
         return kept
 

@@ -11,16 +11,17 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
-import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from tokenizers.decoders import DecodeStream
 from torch import Tensor
 
 from dunwu.rollout.builtin.batch import Written
+from dunwu.rollout.builtin.scheduler import Allowed
 from dunwu.serve.chat_model import ChatModel
 from dunwu.serve.grammar import Grammar
 from dunwu.serve.records import ChatRequest, Choice, Finish, Piece, TokenLogprob
 from dunwu.serve.reply_text import Gain, ReplyText
+from dunwu.serve.token_masks import has_token
 from dunwu.serve.tool_calls import list_functions
 from dunwu.types import Sampling, ToolCall
 
@@ -107,7 +108,7 @@ class Writer:
         """Tokens written so far, without those that the answer had begun with."""
         return self.tokens - len(self._request.begun)
 
-    def restrict(self) -> Bool[Tensor, " V"] | None:
+    def restrict(self, token_id: int) -> Allowed | None:
         """See ``Steering``."""
         thinks = not self._is_answering()
         if thinks and not self._forced and self._budget is not None and self.thinking_tokens >= self._budget:
@@ -115,12 +116,13 @@ class Writer:
             opened = self._reply.state == "thinking"
             self._forced.extend(self._model.closing if opened else (*self._model.opening, *self._model.closing))
         if self._forced:
-            return _only(self._forced[0], self._model.rows)
+            return None if token_id == self._forced[0] else self._forced[0]
         if self._grammar is None:
             return None
         if thinks:  # the answer has to follow
-            return self._model.openings if self._reply.state == "start" else self._model.no_end
-        return self._grammar.find_allowed(self._most - self.tokens)
+            allowed = self._model.openings if self._reply.state == "start" else self._model.no_end
+            return None if allowed is None or has_token(allowed, token_id) else allowed
+        return self._grammar.refuse(token_id, self._most - self.tokens)
 
     def follow(self, token_id: int, logits_V: Float[Tensor, " V"] | None) -> bool:
         """See ``Steering``."""
@@ -229,10 +231,3 @@ class Writer:
 
     def _write_token(self, token_id: int) -> str:
         return str(self._core.decode([token_id], skip_special_tokens=False))
-
-
-def _only(token_id: int, rows: int) -> Bool[Tensor, " V"]:
-    """Allow one token alone."""
-    allowed_V = torch.zeros(rows, dtype=torch.bool)
-    allowed_V[token_id] = True
-    return allowed_V

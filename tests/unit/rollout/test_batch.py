@@ -179,8 +179,9 @@ class Steered:
         self.tokens: list[int] = []
         self.likeliest: list[int] = []
 
-    def restrict(self) -> Any:
-        return torch.arange(320) % 2 == 0 if len(self.tokens) % 2 else None
+    def restrict(self, token_id: int) -> Any:
+        refused = len(self.tokens) % 2 and token_id % 2
+        return np.full(40, 0b01010101, dtype=np.uint8) if refused else None
 
     def follow(self, token_id: int, logits_V: Any) -> bool:
         self.tokens.append(token_id)

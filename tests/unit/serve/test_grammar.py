@@ -13,10 +13,11 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from dunwu.bench.json_schemas import QUESTIONS, SCHEMAS
 from dunwu.serve.chat_model import ChatModel
-from dunwu.serve.endings import LONGEST_ENDING, add_token, count_tokens, find_first, find_tokens, has_token
+from dunwu.serve.endings import LONGEST_ENDING
 from dunwu.serve.grammar import MARGIN, Grammar, Grammars
 from dunwu.serve.records import ChatRequest, Choice, Format
 from dunwu.serve.service import GenerationService
+from dunwu.serve.token_masks import add_token, find_first, find_only, find_tokens, has_more, has_token
 from dunwu.tasks.generators import countdown
 from dunwu.types import Message
 
@@ -114,12 +115,34 @@ def test_a_way_that_is_too_long_leaves_the_answer_free(grammars: Grammars) -> No
     assert int(grammar.find_allowed(20).sum()) >= 1
 
 
+@pytest.mark.parametrize("name", ["nested", "tree", "flat"])
+def test_one_token_is_refused_where_the_mask_refuses_it(model: ChatModel, grammars: Grammars, name: str) -> None:
+    grammar, rng = compile_schema(grammars, SCHEMAS[name]), random.Random(name)
+    most, singles = grammar.shortest + 40, 0
+    for left in range(most, 0, -1):
+        allowed_V = grammar.find_allowed(left)
+        for token_id in range(model.rows):
+            found = grammar.refuse(token_id, left)
+            assert (found is None) == bool(allowed_V[token_id])
+            if isinstance(found, int):
+                assert allowed_V.nonzero().tolist() == [[found]]
+                singles += 1
+            elif found is not None:
+                assert find_tokens(found) == allowed_V.nonzero().flatten().tolist()
+        if grammar.advance(rng.choice(allowed_V.nonzero().flatten().tolist())):
+            break
+    assert singles
+
+
 def test_masks_name_their_tokens() -> None:
     mask = np.zeros(4, dtype=np.uint8)
-    assert find_first(mask) is None
+    assert (find_first(mask), find_only(mask)) == (None, None)
+    assert find_only(add_token(mask, 13)) == 13
     for token_id in (30, 9, 8):
         mask = add_token(mask, token_id)
-    assert (find_first(mask), find_tokens(mask), count_tokens(mask)) == (8, [8, 9, 30], 3)
+    assert (find_first(mask), find_only(mask), find_tokens(mask)) == (8, None, [8, 9, 30])
+    assert find_only(add_token(add_token(np.zeros(4, dtype=np.uint8), 8), 9)) is None
+    assert (has_more(mask, 2), has_more(mask, 3)) == (True, False)
     assert (has_token(mask, 30), has_token(mask, 31)) == (True, False)
 
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from dunwu.models.policy import Policy
 from dunwu.rollout.builtin.cache import KnownPrefix, KVCache
 from dunwu.rollout.builtin.decoder import Decoder
-from dunwu.rollout.builtin.drawing import draw_each, find_refused, pick_kinds
+from dunwu.rollout.builtin.drawing import draw_again, draw_each, find_refused, pick_kinds
 from dunwu.rollout.builtin.fused import FusedDecoder
 from dunwu.rollout.builtin.graphs import SHORTEST_SPAN, StepGraphs, round_up
 from dunwu.rollout.builtin.kernel_decoder import KernelDecoder
@@ -249,17 +249,21 @@ class Batch:
         draw of these alone, and a restriction that refuses nothing changes nothing.
         """
         rows, live = self._rows, slice(first, len(self._rows.states))
-        keys_B, counts_B = rows.keys[live], rows.counts[live]
         steered = rows.find_steered(first)
         self._logits = logits_BV if any(steering.reads_logits for _, steering in steered) else None
         kinds = rows.find_kinds(first)
-        tokens_B, logprobs_B = draw_each(logits_BV, draw_uniforms(keys_B, counts_B), kinds)
-        if refused := find_refused(tokens_B, steered):
-            again_R = torch.tensor([row for row, _ in refused], device=self._device)
-            allowed_RV = torch.stack([allowed_V for _, allowed_V in refused]).to(self._device)
-            logits_RV = logits_BV[again_R].masked_fill(~allowed_RV, -torch.inf)
-            uniforms_R = draw_uniforms(~keys_B[again_R], counts_B[again_R])
-            tokens_B[again_R], logprobs_B[again_R] = draw_each(logits_RV, uniforms_R, pick_kinds(kinds, again_R))
+        keys_SB = torch.stack((rows.keys[live], ~rows.keys[live])) if steered else rows.keys[live][None]
+        uniforms_SB = draw_uniforms(keys_SB, rows.counts[live])
+        tokens_B, logprobs_B = draw_each(logits_BV, uniforms_SB[0], kinds)
+        refused = find_refused(tokens_B, steered)
+        if certain := [(row, allowed) for row, allowed in refused if isinstance(allowed, int)]:
+            rows_R, only_R = torch.tensor(certain, device=self._device).T
+            tokens_B[rows_R], logprobs_B[rows_R] = only_R, 0.0
+        if masks := [(row, allowed) for row, allowed in refused if not isinstance(allowed, int)]:
+            again_R = torch.tensor([row for row, _ in masks], device=self._device)
+            found = [allowed for _, allowed in masks]
+            drawn = draw_again(logits_BV[again_R], uniforms_SB[1, again_R], pick_kinds(kinds, again_R), found)
+            tokens_B[again_R], logprobs_B[again_R] = drawn
         rows.advance(first, tokens_B)
         return tokens_B, logprobs_B
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Float64, Int64
+from jaxtyping import Float, Float32, Float64, Int64
 from torch import Tensor
 
 from dunwu.rollout.builtin.sampler import draw_tokens
-from dunwu.rollout.builtin.scheduler import Steering
+from dunwu.rollout.builtin.scheduler import Allowed, Mask, Steering
 from dunwu.types import Sampling
 
 Kinds = list[tuple[Sampling, Int64[np.ndarray, " R"] | None]]
@@ -40,12 +40,27 @@ def pick_kinds(kinds: Kinds, rows_R: Int64[Tensor, " R"]) -> Kinds:
     return [(sampling, places) for sampling, places in picked if len(places)]
 
 
-def find_refused(
-    tokens_B: Int64[Tensor, " B"], steered: Sequence[tuple[int, Steering]]
-) -> list[tuple[int, Bool[Tensor, " V"]]]:
-    """Find the rows whose token may not come, each with the tokens that may."""
+def find_refused(tokens_B: Int64[Tensor, " B"], steered: Sequence[tuple[int, Steering]]) -> list[tuple[int, Allowed]]:
+    """Find the rows whose token may not come, each with what may."""
     if not steered:
         return []
     tokens = tokens_B.tolist()
-    allowed = ((row, steering.restrict()) for row, steering in steered)
-    return [(row, found) for row, found in allowed if found is not None and not found[tokens[row]]]
+    allowed = ((row, steering.restrict(tokens[row])) for row, steering in steered)
+    return [(row, found) for row, found in allowed if found is not None]
+
+
+def draw_again(
+    logits_RV: Float[Tensor, "R V"], uniforms_R: Float64[Tensor, " R"], kinds: Kinds, masks: Sequence[Mask]
+) -> tuple[Int64[Tensor, " R"], Float32[Tensor, " R"]]:
+    """Draw a token for each row among those that may come.
+
+    Args:
+        logits_RV: of rows whose first token may not; they are overwritten.
+        uniforms_R: one number in [0, 1) for each.
+        kinds: samplings of these rows.
+        masks: of what may come in each.
+    """
+    vocabulary = logits_RV.shape[1]
+    refused_RV = np.unpackbits(~np.stack(masks), axis=1, count=vocabulary, bitorder="little").view(np.bool_)
+    logits_RV.masked_fill_(torch.from_numpy(refused_RV).to(logits_RV.device), -torch.inf)
+    return draw_each(logits_RV, uniforms_R, kinds)

@@ -12,16 +12,21 @@ from typing import Any, Protocol
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, Int32, Int64
+from jaxtyping import Bool, Float, Float32, Int32, Int64, UInt8
 from torch import Tensor
 
 from dunwu.rollout.builtin.cache import KnownPrefix
 from dunwu.rollout.seeds import derive_stream_keys, to_tensor
 from dunwu.types import Sampling
 
+Mask = UInt8[np.ndarray, " W"]
+"""A bit for each token, the lowest first."""
+Allowed = int | Mask
+"""What may come next: a single token, or those of a mask."""
+
 
 class Steering(Protocol):
-    """Follows a completion while it is written: it may say which tokens can come next, and when the end is reached.
+    """Follows a completion while it is written: it may refuse the token that comes next, and ends it.
 
     Attributes:
         reads_logits: ``follow`` gets the logits that its token was drawn from.
@@ -29,8 +34,8 @@ class Steering(Protocol):
 
     reads_logits: bool
 
-    def restrict(self) -> Bool[Tensor, " V"] | None:
-        """Return which tokens may come next; None for any."""
+    def restrict(self, token_id: int) -> Allowed | None:
+        """Say what may come next in the place of a token that may not; None where it may."""
 
     def follow(self, token_id: int, logits_V: Float[Tensor, " V"] | None) -> bool:
         """Take the token that was written.
