@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from functools import partial
+from time import thread_time
 from typing import Final
 
 from llguidance import LLMatcher, LLTokenizer
@@ -19,6 +20,8 @@ from dunwu.verifiers.format import TAGS
 
 LONGEST_ENDING: Final = 512
 """Tokens of a way to the end that are looked ahead."""
+PATIENCE: Final = 2.0
+"""Seconds of a thread's own time that looking for ways may take; an ordinary schema takes hundredths."""
 LONGEST_WALK: Final = 96
 """Tokens of the walk that looks for parts which take long to close."""
 CLOSING: Final = (b"}]", b'"', b",:")
@@ -75,7 +78,8 @@ class Endings:
         """Find tokens that lead from here to an end; None where ``LONGEST_ENDING`` of them do not."""
         other, way = matcher.deep_copy(), list[int]()
         visits: Counter[bytes] = Counter()  # of places that look the same, since something closed
-        while len(way) < LONGEST_ENDING:
+        latest = thread_time() + PATIENCE
+        while len(way) < LONGEST_ENDING and thread_time() < latest:
             packed = other.compute_bitmask()
             mask = read_mask(packed)
             closing = self._find_closing(mask)
@@ -87,7 +91,7 @@ class Endings:
                 return way
             other.consume_token(token_id)
             if other.is_stopped():
-                return way
+                return None if other.is_error() else way
             visits[packed] += 1
             if closing is not None:
                 visits.clear()
@@ -102,6 +106,7 @@ class Endings:
         """
         other, jump = matcher.deep_copy(), 0
         visits: Counter[bytes] = Counter()
+        latest = thread_time() + PATIENCE
         for _ in range(LONGEST_WALK):
             packed = other.compute_bitmask()
             opening = [token_id for token_id in self.opening if has_token(read_mask(packed), token_id)]
@@ -112,7 +117,7 @@ class Endings:
                 break
             other.consume_token(token_id)
             rest = way[1:] if token_id == way[0] else self.find_way(other)
-            if not rest or other.is_stopped():
+            if not rest or other.is_stopped() or thread_time() > latest:
                 break
             jump, way = max(jump, len(rest) - len(way)), rest
         return jump

@@ -7,8 +7,10 @@ table that is computed before the first token.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from functools import cached_property, lru_cache
+from time import thread_time
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -19,8 +21,9 @@ from torch import Tensor
 
 from dunwu.errors import UserError
 from dunwu.rollout.builtin.scheduler import Allowed, Mask
-from dunwu.serve.endings import LONGEST_ENDING, Endings
+from dunwu.serve.endings import LONGEST_ENDING, PATIENCE, Endings
 from dunwu.serve.records import Format
+from dunwu.serve.schema_checks import FIELD, prepare_schema
 from dunwu.serve.token_masks import add_token, find_first, find_only, find_tokens, has_more, has_token, read_mask
 
 if TYPE_CHECKING:  # of the library's stubs alone
@@ -36,6 +39,8 @@ ROOM: Final = 32
 """Tokens more than those that a single token is known to make necessary, when it opens a part."""
 GROWTH: Final = 8
 """Tokens that one more makes necessary, on average at most: one may open several parts, ``[[{"``."""
+ASSERTIONS: Final = {"Start": "an anchor ^ inside", "End": "an anchor $ inside", "Word": "a word boundary"}
+"""What no grammar holds in a pattern, by how the library's names for it begin."""
 KEPT: Final = 64
 """Compiled formats that are kept: many requests ask for the same."""
 
@@ -91,7 +96,8 @@ class Grammars:
         """
         if schema.get("type", "object") != "object":
             raise UserError("arguments are an object: its type is to be object", field=field)
-        self._check(json.dumps({**schema, "type": "object", "x-guidance": {"lenient": lenient}}), field)
+        prepared = prepare_schema({**schema, "type": "object"}, field)
+        self._check(json.dumps({**prepared, "x-guidance": {"lenient": lenient}}), field)
 
     def _check_text(self, schema: str, field: str) -> None:
         _check_length(schema, field)
@@ -108,16 +114,19 @@ class Grammars:
         matcher = LLMatcher(self._tokens, text, log_level=0)
         if matcher.is_error():
             raise UserError(_explain(matcher.get_error()), field=field)
-        if not any(matcher.compute_bitmask()):
-            raise UserError("no answer can satisfy it", field=field)
+        if not _goes_on(matcher):
+            raise UserError("no answer can satisfy it, or it is too large", field=field)
         return matcher
 
     def _compile_text(self, text: str, field: str, heads: tuple[str, ...]) -> Grammar:
         _check_length(text, field)
+        began = thread_time()
         matcher = self._match(text, field)
         way = self._endings.find_way(matcher)
         jump = self._endings.find_jump(matcher, way) if way else 0
         jump = max([jump, *(self._measure(matcher, head) for head in heads)])
+        if thread_time() - began > PATIENCE:
+            raise UserError("it is too large: each token of an answer would take too long", field=field)
         return Grammar(matcher, self._endings, self._rows, way, jump)
 
 
@@ -260,21 +269,56 @@ def _check_length(text: str, field: str) -> None:
         raise UserError(f"the grammar has {len(text):,} characters, more than {LONGEST_SCHEMA:,}", field=field)
 
 
+def _goes_on(matcher: LLMatcher) -> bool:
+    """Tell whether an answer can begin: what is too large fails with the first token, or behind it."""
+    first = find_first(read_mask(matcher.compute_bitmask()))
+    if first is None or matcher.is_error():
+        return False
+    other = matcher.deep_copy()
+    other.consume_token(first)
+    if not other.is_stopped():
+        other.compute_bitmask()
+    return not other.is_error()
+
+
 def _write_grammar(form: Format) -> str:
+    value = prepare_schema(form.value) if form.kind == "json_schema" else form.value
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        text.encode()
+    except UnicodeEncodeError:
+        raise UserError("it is no valid Unicode: a lone surrogate", field=FIELD) from None
+    except ValueError:
+        raise UserError("it has a number that JSON has not: NaN or an infinite one", field=FIELD) from None
+    if len(text) > LONGEST_SCHEMA:
+        raise UserError(f"it has {len(text):,} characters, more than {LONGEST_SCHEMA:,}", field=FIELD)
     if form.kind == "regex":
-        return str(LLMatcher.grammar_from_regex(form.value))
+        if (len(value) - len(value.rstrip("\\"))) % 2:
+            raise UserError("the pattern ends in a backslash that escapes nothing", field=FIELD)
+        return str(LLMatcher.grammar_from_regex(value))
     if form.kind == "choice":
-        choices = " | ".join(json.dumps(choice, ensure_ascii=False) for choice in form.value)
-        return str(LLMatcher.grammar_from_lark(f"start: {choices}"))
+        if not value:
+            raise UserError("there is nothing to choose from", field=FIELD)
+        return str(LLMatcher.grammar_from_lark("start: " + " | ".join(_quote(choice) for choice in value)))
     # Blanks between parts would let a small model write them for ever.
     options: JsonCompileOptions = {"whitespace_flexible": False}
     try:
-        return str(LLMatcher.grammar_from_json_schema(json.dumps(form.value), defaults=options))
+        return str(LLMatcher.grammar_from_json_schema(text, defaults=options))
     except ValueError as error:
-        raise UserError(_explain(str(error)), field="response_format") from None
+        raise UserError(_explain(str(error)), field=FIELD) from None
+
+
+def _quote(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _explain(error: str) -> str:
     """Return what the library says in one line, without where in its own files it says so."""
-    lines = [line.strip() for line in error.splitlines() if line.strip() and not line.lstrip().startswith(("<", "at "))]
+    if found := re.search(r"lookarounds not supported yet; (\w+)", error):
+        what = next((text for name, text in ASSERTIONS.items() if found[1].startswith(name)), found[1])
+        return f"the pattern has {what}, which is not supported"
+    if found := re.search(r"regex parse error:\s+(.*)\n(?:.*\n)*?\s*error: (.*)", error):
+        return f"the pattern {found[1]:.60}: {found[2]}"
+    kept = re.split(r"<state>| Enable '", error)[0].splitlines()
+    lines = [line.strip() for line in kept if line.strip() and not line.lstrip().startswith(("<", "at "))]
     return " ".join(lines)[:300] or "it cannot be compiled"

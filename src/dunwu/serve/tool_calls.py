@@ -19,6 +19,7 @@ from llguidance import LLMatcher
 
 from dunwu.errors import UserError
 from dunwu.serve.records import ChatRequest, Format
+from dunwu.serve.schema_checks import prepare_schema
 from dunwu.verifiers.format import TAGS
 
 OPEN: Final = "<tool_call>"
@@ -134,4 +135,4 @@ def _write_head(name: str) -> str:
 
 
 def _write_schema(schema: Mapping[str, Any], spelling: Mapping[str, Any]) -> str:
-    return json.dumps({**schema, "x-guidance": spelling})
+    return json.dumps({**prepare_schema(schema), "x-guidance": spelling})

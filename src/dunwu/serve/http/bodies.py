@@ -66,7 +66,9 @@ class StructuredOutputs(Body):
 
     def read(self) -> Format:
         """Return the format as the service takes it."""
-        return Format(kind="regex", value=self.regex) if self.regex else Format(kind="choice", value=self.choice)
+        return (
+            Format(kind="choice", value=self.choice) if self.regex is None else Format(kind="regex", value=self.regex)
+        )
 
 
 class StreamOptions(Body):
