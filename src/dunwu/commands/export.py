@@ -21,7 +21,7 @@ from dunwu.models.gguf.cache import convert_source
 from dunwu.models.gguf.writing import ENCODINGS
 from dunwu.monitoring.monitors import Log, open_monitor
 from dunwu.monitoring.progress import Monitor
-from dunwu.runs.atomic import atomic_remove, fsync, make_directory, translate_errors
+from dunwu.runs.atomic import atomic_remove, fsync, make_directory, remove_leftovers, translate_errors
 
 Form = Literal["hf", "gguf", "ollama"]
 UNCHECKED = ".unchecked"
@@ -90,7 +90,8 @@ def export(
         What was written, and what the check found.
 
     Raises:
-        UserError: The model, its tokenizer, the type or the name cannot be used, or a package is missing.
+        UserError: The model, its tokenizer, the type or the name cannot be used, a weight is not finite, or a package
+            is missing.
         ExportDiffers: The runtime gets other answers.
         Fault: The disk is full, or the runtime does not load the file.
     """
@@ -106,8 +107,9 @@ def export(
     name = _name(model)
     chosen = encoding if to == "hf" else encoding or EXACT
     path = Path(out) if out is not None else EXPORTS / _title(name, to, chosen)
-    if path.exists():
-        raise UserError("is there already: remove it, or name another", file=path, field="--out")
+    if os.path.lexists(path):
+        what = "is there already" if path.exists() else "is a symbolic link to nothing"
+        raise UserError(f"{what}: remove it, or name another", file=path, field="--out")
     with closing(monitor or open_monitor(log)) as shown:
         shown.show_activity("reading the model")
         opened = open_model(name)
@@ -115,6 +117,8 @@ def export(
         make_directory(path.absolute().parent)
         place = path.with_name(path.name + UNCHECKED) if check else path
         atomic_remove(place)
+        for written in (path, path.with_name(path.name + UNCHECKED)):
+            remove_leftovers(written)
         shown.show_activity(f"writing {path.name}")
         _write(opened, to, place, chosen)
         if not check:

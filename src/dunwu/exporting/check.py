@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import string
 import subprocess
@@ -274,7 +275,9 @@ def _find_problems(found: ExportCheck) -> Iterator[str]:
     bounds = BOUNDS.get(found.encoding, LOOSEST)
     if found.equal_answers < bounds.answers * found.questions:
         yield f"{found.equal_answers} of {found.questions} greedy answers are equal, below {bounds.answers:.0%}"
-    if found.largest_difference > bounds.largest:
+    if not math.isfinite(found.largest_difference):
+        yield "log-probabilities are not finite: the weights overflow in one of the two"
+    elif found.largest_difference > bounds.largest:
         yield f"a log-probability differs by {found.largest_difference:.3g}, more than {bounds.largest:g}"
     if found.mean_difference > bounds.mean:
         yield f"log-probabilities differ by {found.mean_difference:.3g} on average, more than {bounds.mean:g}"

@@ -13,7 +13,7 @@ import torch
 from dunwu.config.model_folder import WEIGHTS
 from dunwu.errors import NotInstalled, UserError
 from dunwu.exporting.gguf_template import make_gguf_template
-from dunwu.exporting.sources import ExportedModel
+from dunwu.exporting.sources import ExportedModel, check_finite
 from dunwu.models.gguf.architecture import expect_weights
 from dunwu.models.gguf.vocabulary import Vocabulary, build_vocabulary, write_vocabulary
 from dunwu.models.gguf.writing import (
@@ -132,4 +132,6 @@ class _Weights:
 
     def read(self, name: str) -> Any:
         """Return a weight in float32."""
-        return self._homes[name].get_tensor(name).to(torch.float32).numpy()
+        weight = self._homes[name].get_tensor(name)
+        check_finite(name, weight, self._folder)
+        return weight.to(torch.float32).numpy()

@@ -10,9 +10,9 @@ from typing import Any, Final
 
 import torch
 
-from dunwu.config.model_folder import READ
+from dunwu.config.model_folder import READ, WEIGHTS
 from dunwu.errors import UserError
-from dunwu.exporting.sources import ExportedModel
+from dunwu.exporting.sources import ExportedModel, check_finite
 from dunwu.models.export import CARD, GENERATION_CONFIG
 from dunwu.models.shape import shape_from_config
 from dunwu.models.templates import CHAT_TEMPLATE
@@ -35,13 +35,14 @@ def write_folder(model: ExportedModel, folder: Path, encoding: str | None) -> No
         encoding: Of the weights, a name among ``DTYPES``; None: as they are.
 
     Raises:
-        UserError: The type is another one.
+        UserError: The type is another one, or cannot hold the weights; or one of them is not finite.
         Fault: The file system refuses.
     """
     if encoding is not None and encoding not in DTYPES:
         raise UserError(f"{encoding} is no type of a folder; {', '.join(DTYPES)} are", field="--type")
 
     def write(place: Path) -> None:
+        _check_weights(model.folder)
         for file in sorted(model.folder.iterdir()):
             if file.suffix == ".safetensors" and encoding is not None:
                 _cast(file, place / file.name, DTYPES[encoding])
@@ -62,10 +63,23 @@ def write_folder(model: ExportedModel, folder: Path, encoding: str | None) -> No
     atomic_directory(folder, write)
 
 
+def _check_weights(folder: Path) -> None:
+    from safetensors import safe_open
+
+    for file in sorted(folder.glob(WEIGHTS)):
+        with safe_open(file, framework="pt") as tensors:
+            for name in tensors.keys():  # noqa: SIM118 - it is no dict
+                check_finite(name, tensors.get_tensor(name), file)
+
+
 def _cast(source: Path, target: Path, dtype: torch.dtype) -> None:
     from safetensors.torch import load_file, save_file
 
-    save_file({name: weight.to(dtype) for name, weight in load_file(source).items()}, target, {"format": "pt"})
+    weights = {name: weight.to(dtype) for name, weight in load_file(source).items()}
+    for name, weight in weights.items():
+        if not weight.isfinite().all():
+            raise UserError(f"{name} holds numbers that f16 cannot: take bf16 or f32", field="--type")
+    save_file(weights, target, {"format": "pt"})
 
 
 def _write_dtype(folder: Path, dtype: torch.dtype) -> None:

@@ -9,13 +9,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
+
 from dunwu.api.model_sources import CHAT, Source, source_of
 from dunwu.api.policy import Policy
 from dunwu.config.model_folder import READ, check_folder
 from dunwu.config.packaged import PACKAGED_MODELS
 from dunwu.config.schema import is_server
 from dunwu.errors import UserError
-from dunwu.models.export import GENERATION_CONFIG, find_trained_template, make_chat_template
+from dunwu.models.export import CARD, GENERATION_CONFIG, find_trained_template, make_chat_template
 from dunwu.models.load import list_ends, load_tokenizer
 from dunwu.models.places import resolve
 from dunwu.models.templates import NAMED
@@ -114,7 +116,22 @@ def open_model(name: str) -> ExportedModel:
     place = Path(resolve(source.source))
     if not place.is_dir():
         place = _fetch(source.source)
+    for file in sorted(place.iterdir()):
+        if file.is_symlink() and not file.exists() and (file.suffix in READ or file.name == CARD):
+            raise UserError("is a symbolic link to nothing", file=file)
     return ExportedModel(name=name, source=source, folder=place)
+
+
+def check_finite(name: str, weight: Tensor, folder: Path) -> None:
+    """Make sure that a weight can be computed with: no program answers with one that is infinite, or no number.
+
+    Raises:
+        UserError: It cannot.
+    """
+    if not weight.float().isfinite().all():
+        raise UserError(
+            f"has {name} with numbers that are not finite: training failed, or the file is damaged", file=folder
+        )
 
 
 def _fetch(name: str) -> Path:

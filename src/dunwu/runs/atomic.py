@@ -11,6 +11,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from glob import escape
 from pathlib import Path
 
 from dunwu.errors import Fault
@@ -110,6 +111,25 @@ def recover(root: Path) -> None:
         for leftover in sorted(root.rglob(".*.tmp-*")):
             if leftover.exists():  # not inside a temporary that is gone already
                 _delete(leftover)
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove the temporaries of a name that killed processes left; those of a process that lives are in use."""
+    with translate_errors(path):
+        for leftover in sorted(path.parent.glob(f".{escape(path.name)}.tmp-*")):
+            process = leftover.name.rpartition("-")[2]
+            if process.isdecimal() and not _lives(int(process)):
+                _delete(leftover)
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return process != os.getpid()
 
 
 def append_line(path: Path, line: bytes) -> None:

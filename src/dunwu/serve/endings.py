@@ -46,6 +46,7 @@ class Endings:
         letter: one that stands in texts and nowhere else in JSON, where there is one.
         parts: those with one of ``PARTS`` in them.
         tags: those with a tag of reasoning or answer in them, which would be read as one.
+        special: tags and ends.
     """
 
     end: Mask
@@ -55,6 +56,7 @@ class Endings:
     letter: int | None
     parts: Mask
     tags: Mask
+    special: Mask
 
     @classmethod
     def find(cls, tokens: LLTokenizer, eos_ids: tuple[int, ...]) -> Endings:
@@ -64,14 +66,17 @@ class Endings:
         width = len(LLMatcher(tokens, LLMatcher.grammar_from_regex("a")).compute_bitmask())
         mark = partial(mark_tokens, vocabulary=width * BITS)
 
+        end = mark(list(eos_ids))
+        tags = mark([number for number, text in enumerate(texts) if any(tag.encode() in text for tag in TAGS)])
         return cls(
-            end=mark(list(eos_ids)),
+            end=end,
             closing=tuple(mark([n for n, text in enumerate(texts) if text[:1] and text[0] in of]) for of in CLOSING),
             opening=tuple(places[bytes([char])] for char in OPENING if bytes([char]) in places),
             going_on=tuple(places[bytes([char])] for char in GOING_ON if bytes([char]) in places),
             letter=places.get(b"Q"),
             parts=mark([number for number, text in enumerate(texts) if any(char in PARTS for char in text)]),
-            tags=mark([number for number, text in enumerate(texts) if any(tag.encode() in text for tag in TAGS)]),
+            tags=tags,
+            special=tags | end,
         )
 
     def find_way(self, matcher: LLMatcher) -> list[int] | None:
@@ -81,7 +86,7 @@ class Endings:
         latest = thread_time() + PATIENCE
         while len(way) < LONGEST_ENDING and thread_time() < latest:
             packed = other.compute_bitmask()
-            mask = read_mask(packed)
+            mask = read_mask(packed) if other.is_accepting() else read_mask(packed) & ~self.end
             closing = self._find_closing(mask)
             token_id = self._go_on(mask, visits[packed]) if closing is None else closing
             if token_id is None:

@@ -65,6 +65,12 @@ class Grammars:
         return LLTokenizer(self._core.to_str(), n_vocab=max(self._rows, known), eos_token=list(self._eos_ids))
 
     @cached_property
+    def _plain_endings(self) -> list[str]:
+        """The texts of ends that are ordinary tokens to the library: an answer with one in it would be cut there."""
+        plain = (one for one in self._eos_ids if not self._tokens.is_special_token(one))
+        return [text for one in plain if (text := self._tokens.decode_str([one]))]
+
+    @cached_property
     def _endings(self) -> Endings:
         return Endings.find(self._tokens, self._eos_ids)
 
@@ -114,12 +120,15 @@ class Grammars:
         matcher = LLMatcher(self._tokens, text, log_level=0)
         if matcher.is_error():
             raise UserError(_explain(matcher.get_error()), field=field)
-        if not _goes_on(matcher):
+        if not _goes_on(matcher, self._endings.end):
             raise UserError("no answer can satisfy it, or it is too large", field=field)
         return matcher
 
     def _compile_text(self, text: str, field: str, heads: tuple[str, ...]) -> Grammar:
         _check_length(text, field)
+        for ending in self._plain_endings:
+            if _quote(ending)[1:-1] in text:
+                raise UserError(f"it has the text {ending!r:.40}, which is what ends this model's answers", field=field)
         began = thread_time()
         matcher = self._match(text, field)
         way = self._endings.find_way(matcher)
@@ -176,7 +185,7 @@ class Grammar:
             left: see ``find_allowed``.
         """
         near = self._is_near(left)
-        if not near and self._matcher.validate_tokens([token_id]) and not has_token(self._endings.tags, token_id):
+        if not near and not has_token(self._endings.special, token_id) and self._matcher.validate_tokens([token_id]):
             return None
         mask = self._find_mask()
         if has_token(mask, token_id) and (not near or self._fits(token_id, mask, left)):
@@ -198,7 +207,8 @@ class Grammar:
     def _find_mask(self) -> Mask:
         """Find the tokens that may come next, whatever is left."""
         found = read_mask(self._matcher.compute_bitmask())
-        mask = found & ~self._endings.tags
+        # What ends a completion may have a text that the form has: it may come where the answer is whole.
+        mask = found & ~(self._endings.tags if self._matcher.is_accepting() else self._endings.special)
         return mask if np.count_nonzero(mask) else found  # the format itself may have a tag
 
     def _is_near(self, left: int) -> bool:
@@ -269,9 +279,10 @@ def _check_length(text: str, field: str) -> None:
         raise UserError(f"the grammar has {len(text):,} characters, more than {LONGEST_SCHEMA:,}", field=field)
 
 
-def _goes_on(matcher: LLMatcher) -> bool:
+def _goes_on(matcher: LLMatcher, end: Mask) -> bool:
     """Tell whether an answer can begin: what is too large fails with the first token, or behind it."""
-    first = find_first(read_mask(matcher.compute_bitmask()))
+    mask = read_mask(matcher.compute_bitmask())
+    first = find_first(mask if matcher.is_accepting() else mask & ~end)
     if first is None or matcher.is_error():
         return False
     other = matcher.deep_copy()

@@ -116,10 +116,10 @@ class ReplyText:
         return Gain(calls=(call,)), True
 
     def _write(self, text: str, *, ends: bool) -> Gain:
-        if self.state == "start" and text.strip():
+        if self.state == "start" and (text.strip() or (text and self.settled)):
             self.state = "answer"
         if self.state == "answer":
-            return Gain(content=self._pass_answer(self._trim(text), ends=ends))
+            return Gain(content=self._pass_answer(text if self.settled else self._trim(text), ends=ends))
         if self.state == "thinking":
             if self._inside is not None:
                 self._inside += text

@@ -75,7 +75,7 @@ def _replace(value: Any, endless: set[int]) -> Any:
 
 
 class _Parts:
-    """The parts of a schema, each an object or ``false``.
+    """The parts of a schema that are objects; others are finite, and ``false`` is the library's to refuse.
 
     Attributes:
         all: those that are objects.
@@ -132,7 +132,8 @@ class _Parts:
         owners: list[int] = []
         clauses_of = defaultdict[int, list[int]](list)
         for part in self.all:
-            clauses = [clause for clause in self._list_clauses(part) if all(_is_part(one) for one in clause)]
+            named = ([one for one in clause if one is not False] for clause in self._list_clauses(part))
+            clauses = [clause for clause in named if clause and all(isinstance(one, dict) for one in clause)]
             unmet[id(part)] = len(clauses)
             for clause in clauses:
                 for one in clause:
@@ -200,8 +201,3 @@ def _list_children(part: dict[str, Any]) -> Iterator[Any]:
 
 def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
-
-
-def _is_part(value: Any) -> bool:
-    """Tell whether a value may turn out to be endless: an object, or ``false``."""
-    return isinstance(value, dict) or value is False

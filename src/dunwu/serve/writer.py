@@ -62,8 +62,8 @@ class Writer:
         self.index, self._streams = index, streams
         self.reads_logits = request.top_logprobs is not None
         self._model, self._request, self._most = model, request, sampling.max_new_tokens
-        functions = list_functions(request.tools)
-        self._reply = ReplyText(opening, (*model.stop, *request.stop), functions, one_call=request.one_call)
+        functions, stop = list_functions(request.tools), request.stop if grammar else (*model.stop, *request.stop)
+        self._reply = ReplyText(opening, stop, functions, one_call=request.one_call)
         self._stream = DecodeStream(skip_special_tokens=False)
         self._core = model.policy.tokenizer.backend_tokenizer
         self._eos_ids = frozenset(model.policy.eos_ids)

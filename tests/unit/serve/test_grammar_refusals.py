@@ -101,7 +101,7 @@ def nest(depth: int) -> Any:
 
 REFUSED: dict[str, tuple[str, Any, str]] = {
     "10,000 levels": ("json_schema", nest(10_000), f"nested more than {DEEPEST} deep"),
-    "10 MB": ("json_schema", {"enum": ["x" * 100] * 100_000}, "10,400,012 characters, more than 262,144"),
+    "10 MB": ("json_schema", {"enum": ["x" * 100] * 100_000}, "10,400,010 characters, more than 262,144"),
     "multiples": ("json_schema", {"type": "integer", "multipleOf": 1_000_003}, "multipleOf are too large"),
     "multiples together": ("json_schema", {"allOf": [{"multipleOf": 997}, {"multipleOf": 991}]}, "beyond 20,000"),
     "not a number": ("json_schema", {"const": float("nan")}, "a number that JSON has not"),
@@ -167,18 +167,12 @@ def answer(service: GenerationService, form: Format) -> Choice:
         "a </answer> b",
         "<answer>1</answer>",
         "User: 2? Assistant:",
-        "{end}",
-        "a {end} b",
         "<|im_end|>",
         " \t ends in blanks \n",
         "名 é 😀 \u2028",
     ],
 )
-def test_what_looks_like_a_tag_or_a_special_token_comes_out_as_text(
-    service: GenerationService, model: ChatModel, text: str
-) -> None:
-    tokenizer = model.policy.tokenizer
-    text = text.replace("{end}", tokenizer.convert_ids_to_tokens([model.policy.eos_ids[0]])[0])
+def test_what_looks_like_a_tag_or_a_special_token_comes_out_as_text(service: GenerationService, text: str) -> None:
     for form in (Format(kind="choice", value=[text]), Format(kind="regex", value=re.escape(text))):
         found = answer(service, form)
         assert (found.content, found.finish) == (text, "stop")
@@ -186,3 +180,14 @@ def test_what_looks_like_a_tag_or_a_special_token_comes_out_as_text(
     for schema in [*forms, needs(**{text: {"const": 1}})]:
         found = answer(service, Format(kind="json_schema", value=schema))
         assert json.loads(found.content) == ({text: 1} if "properties" in schema else text)
+
+
+def test_the_text_of_a_token_that_ends_answers_is_refused(model: ChatModel, grammars: Grammars) -> None:
+    end = model.policy.tokenizer.convert_ids_to_tokens([model.policy.eos_ids[0]])[0]
+    for kind, value in (
+        ("choice", [f"a {end} b"]),
+        ("json_schema", {"const": end}),
+        ("json_schema", needs(**{end: {}})),
+    ):
+        with pytest.raises(UserError, match="ends this model's answers"):
+            grammars.compile(Format(kind=kind, value=value))  # type: ignore[arg-type]
