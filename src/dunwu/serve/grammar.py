@@ -65,10 +65,10 @@ class Grammars:
         return LLTokenizer(self._core.to_str(), n_vocab=max(self._rows, known), eos_token=list(self._eos_ids))
 
     @cached_property
-    def _plain_endings(self) -> list[str]:
-        """The texts of ends that are ordinary tokens to the library: an answer with one in it would be cut there."""
-        plain = (one for one in self._eos_ids if not self._tokens.is_special_token(one))
-        return [text for one in plain if (text := self._tokens.decode_str([one]))]
+    def _specials(self) -> list[str]:
+        """The texts of special tokens: where a text is forced, the library takes the token for it, and fails."""
+        added = self._core.get_added_tokens_decoder().items()
+        return [_quote(token.content)[1:-1] for token_id, token in added if self._tokens.is_special_token(token_id)]
 
     @cached_property
     def _endings(self) -> Endings:
@@ -82,7 +82,9 @@ class Grammars:
         """
         if form.kind == "calls":
             return self._compile(form.value.grammar, "tools", form.value.heads).copy()
-        return self._compile(_write_grammar(form), "response_format", ()).copy()
+        text = _write_grammar(form)
+        self._check_special(text, FIELD)
+        return self._compile(text, FIELD, ()).copy()
 
     def find_special(self, texts: Iterable[str]) -> set[str]:
         """Find which texts are tokens that no text of a grammar allows, and its names of special tokens do.
@@ -107,7 +109,12 @@ class Grammars:
 
     def _check_text(self, schema: str, field: str) -> None:
         _check_length(schema, field)
+        self._check_special(schema, field)
         self._match(LLMatcher.grammar_from_json_schema(schema), field)
+
+    def _check_special(self, text: str, field: str) -> None:
+        if special := next((one for one in self._specials if one in text), None):
+            raise UserError(f"it has the text of the special token {special:.40}, which no answer can spell", field=field)
 
     def _measure(self, matcher: LLMatcher, head: str) -> int:
         """Return the tokens of a short answer that begins so."""
@@ -126,9 +133,6 @@ class Grammars:
 
     def _compile_text(self, text: str, field: str, heads: tuple[str, ...]) -> Grammar:
         _check_length(text, field)
-        for ending in self._plain_endings:
-            if _quote(ending)[1:-1] in text:
-                raise UserError(f"it has the text {ending!r:.40}, which is what ends this model's answers", field=field)
         began = thread_time()
         matcher = self._match(text, field)
         way = self._endings.find_way(matcher)
@@ -237,12 +241,12 @@ class Grammar:
 
     def _keep_what_fits(self, mask: Mask, left: int) -> Mask:
         """Keep of the tokens that may come those for which ``_fits`` holds."""
-        first = add_token(np.zeros_like(mask), self._way[0])
+        kept: Mask = add_token(np.zeros_like(mask), self._way[0])
         if left - len(self._way) <= MARGIN:
-            return first
+            return kept
         if has_more(mask, FEW):
-            return first | mask & ~self._endings.parts
-        kept = first
+            kept |= mask & ~self._endings.parts
+            return kept
         for token_id in find_tokens(mask):
             if self._fits(token_id, mask, left):
                 kept = add_token(kept, token_id)

@@ -139,15 +139,15 @@ class _Parts:
                 for one in clause:
                     clauses_of[id(one)].append(len(owners))
                 owners.append(id(part))
-        finite = [part for part, count in unmet.items() if not count]
+        finite = [key for key, count in unmet.items() if not count]
         met = [False] * len(owners)
-        for part in finite:  # it grows
-            for clause in clauses_of[part]:
-                if not met[clause]:
-                    met[clause] = True
-                    unmet[owners[clause]] -= 1
-                    if not unmet[owners[clause]]:
-                        finite.append(owners[clause])
+        for key in finite:  # it grows
+            for number in clauses_of[key]:
+                if not met[number]:
+                    met[number] = True
+                    unmet[owners[number]] -= 1
+                    if not unmet[owners[number]]:
+                        finite.append(owners[number])
         return unmet.keys() - set(finite)
 
     def _list_clauses(self, part: dict[str, Any]) -> Iterator[list[Any]]:

@@ -54,7 +54,7 @@ def find_tokens(mask: Mask) -> list[int]:
 
 def has_more(mask: Mask, count: int) -> bool:
     """Tell whether a mask has more tokens than so many."""
-    return np.count_nonzero(mask) > count or int(np.bitwise_count(mask).sum(dtype=np.int64)) > count
+    return int(np.count_nonzero(mask)) > count or int(np.bitwise_count(mask).sum(dtype=np.int64)) > count
 
 
 def add_token(mask: Mask, token_id: int) -> Mask:
