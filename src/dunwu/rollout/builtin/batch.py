@@ -262,8 +262,10 @@ class Batch:
         if masks := [(row, allowed) for row, allowed in refused if not isinstance(allowed, int)]:
             again_R = torch.tensor([row for row, _ in masks], device=self._device)
             found = [allowed for _, allowed in masks]
-            drawn = draw_again(logits_BV[again_R], uniforms_SB[1, again_R], pick_kinds(kinds, again_R), found)
-            tokens_B[again_R], logprobs_B[again_R] = drawn
+            others_R, their_logprobs_R = draw_again(
+                logits_BV[again_R], uniforms_SB[1, again_R], pick_kinds(kinds, again_R), found
+            )
+            tokens_B[again_R], logprobs_B[again_R] = others_R, their_logprobs_R
         rows.advance(first, tokens_B)
         return tokens_B, logprobs_B
 
