@@ -114,7 +114,9 @@ class Grammars:
 
     def _check_special(self, text: str, field: str) -> None:
         if special := next((one for one in self._specials if one in text), None):
-            raise UserError(f"it has the text of the special token {special:.40}, which no answer can spell", field=field)
+            raise UserError(
+                f"it has the text of the special token {special:.40}, which no answer can spell", field=field
+            )
 
     def _measure(self, matcher: LLMatcher, head: str) -> int:
         """Return the tokens of a short answer that begins so."""

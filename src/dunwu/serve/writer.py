@@ -89,7 +89,7 @@ class Writer:
         It may have ended amid the tokens with which a budget closes the reasoning: the rest of them has to follow.
         """
         for token_id in self._request.begun:
-            self.restrict()
+            self.restrict(token_id)
             self.follow(token_id, None)
         self._pieces.clear()
         self._fresh, self._cut = "", False
