@@ -119,7 +119,8 @@ class ReplyText:
         if self.state == "start" and (text.strip() or (text and self.settled)):
             self.state = "answer"
         if self.state == "answer":
-            return Gain(content=self._pass_answer(text if self.settled else self._trim(text), ends=ends))
+            exact = self.settled and not self._functions  # between calls white space is nothing
+            return Gain(content=self._pass_answer(text if exact else self._trim(text), ends=ends))
         if self.state == "thinking":
             if self._inside is not None:
                 self._inside += text
