@@ -27,8 +27,9 @@ from dunwu.serve.ballot import read_vote
 from dunwu.serve.path_cache.store import PathCache
 from dunwu.serve.path_memory import PathMemory
 from dunwu.serve.records import ChatRequest, derive_seeds
-from dunwu.serve.service import GenerationService, ServiceLimits
+from dunwu.serve.service import GenerationService
 from dunwu.serve.voting import Voted, vote
+from dunwu.serve.workers import ServiceLimits
 from dunwu.types import Message, Problem
 from dunwu.verifiers import expression
 

@@ -27,7 +27,8 @@ from dunwu.config.schema import ModelSpec
 from dunwu.errors import UserError
 from dunwu.serve.chat_model import ChatModel
 from dunwu.serve.records import ChatRequest, Choice, Format
-from dunwu.serve.service import GenerationService, ServiceLimits
+from dunwu.serve.service import GenerationService
+from dunwu.serve.workers import ServiceLimits
 from dunwu.tasks.generators import countdown
 from dunwu.types import Message
 

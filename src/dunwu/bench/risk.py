@@ -19,7 +19,8 @@ from dunwu.evaluation.estimators import estimate_proportion
 from dunwu.serve.records import ChatRequest, derive_seeds
 from dunwu.serve.review.decision import Score, decide
 from dunwu.serve.review.policy import ModelRule, Policy, Topic, read_policy
-from dunwu.serve.service import GenerationService, ServiceLimits
+from dunwu.serve.service import GenerationService
+from dunwu.serve.workers import ServiceLimits
 from dunwu.tasks.task import is_held_out
 from dunwu.tasks.world.requests import HARMFUL, QUESTIONS, REFUSALS, Request, is_safe
 from dunwu.types import Estimate, Message

@@ -128,7 +128,7 @@ def serve(
     with show_activity("starting"):
         from dunwu.commands.serve import Surroundings, open_chat_model
         from dunwu.commands.serve import serve as serve_model
-        from dunwu.serve.service import ServiceLimits
+        from dunwu.serve.workers import ServiceLimits
 
     def open_shown(text: str, **options: Any) -> ChatModel:
         with show_activity(f"opening {text}"):

@@ -46,7 +46,9 @@ from dunwu.serve.decoding_curves import (
 from dunwu.serve.guided import SearchLimits, search, to_draft
 from dunwu.serve.guides import RULES, Guide, RewardModelGuide, RuleGuide
 from dunwu.serve.records import ChatRequest, Choice, derive_seeds
-from dunwu.serve.service import GenerationService, Reply, ServiceLimits
+from dunwu.serve.reply import Reply
+from dunwu.serve.service import GenerationService
+from dunwu.serve.workers import ServiceLimits
 from dunwu.types import Completion, Message, Problem
 from dunwu.verifiers import RewardGrader
 

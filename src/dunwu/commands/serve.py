@@ -24,7 +24,8 @@ from dunwu.serve.review.keys import check_reviewers, load_keys
 from dunwu.serve.review.policy import Policy, read_policy
 from dunwu.serve.reviewer import Reviewer
 from dunwu.serve.safety_model import open_safety_model
-from dunwu.serve.service import GenerationService, ServiceLimits
+from dunwu.serve.service import GenerationService
+from dunwu.serve.workers import ServiceLimits
 
 
 def open_chat_model(

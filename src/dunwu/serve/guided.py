@@ -23,7 +23,8 @@ from dunwu.rollout.seeds import derive_seed
 from dunwu.serve.chat_model import ChatModel
 from dunwu.serve.guides import Draft, Guide, to_weight
 from dunwu.serve.records import Busy, ChatRequest, Choice, Finish, derive_seeds
-from dunwu.serve.service import GenerationService, Reply
+from dunwu.serve.reply import Reply
+from dunwu.serve.service import GenerationService
 
 STEP_END: Final = re.compile(r"(?<!\d)[.,!?;:]|[.,!?;:](?=[^\d])|[\n。！？；，：]|</think>")
 """Behind a digit it takes the next sign to tell a comma from the middle of a number."""

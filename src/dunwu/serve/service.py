@@ -12,50 +12,25 @@ from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Collection, Generator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from threading import Condition, Event, Thread
-from typing import Final
+from threading import Condition, Thread
 
 import numpy as np
 import torch
 from jaxtyping import Int32
 
 from dunwu.errors import Fault, UserError, counted
-from dunwu.models.flops import count_worker_threads
-from dunwu.models.shape import find_shape
-from dunwu.rollout.builtin.batch import Batch
-from dunwu.rollout.builtin.decoder import make_decoder
-from dunwu.rollout.builtin.kernel_decoder import KernelDecoder
-from dunwu.rollout.builtin.prefix_store import PrefixStore
 from dunwu.rollout.builtin.scheduler import SequenceState
 from dunwu.serve.chat_model import ChatModel
 from dunwu.serve.fair_queue import FairQueue
 from dunwu.serve.grammar import Grammar, Grammars
-from dunwu.serve.records import Busy, ChatRequest, Choice, Format, Piece, Stopped
+from dunwu.serve.records import Busy, ChatRequest, Format, Stopped
+from dunwu.serve.reply import Reply
 from dunwu.serve.tool_calls import CALL_TAGS, list_functions, write_form
+from dunwu.serve.workers import DEFAULT_LIMITS, ServiceLimits, Worker, make_workers
 from dunwu.serve.writer import Writer
 from dunwu.types import Sampling
-
-PREFILL_TOKENS: Final = 512
-"""Of prompts that are read at once: what others may have to wait for between two of their tokens."""
-PREFIX_SHARE: Final = 0.25
-"""Of the key-value cache's memory that prompts read before may take beside it."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServiceLimits:
-    """What bounds the service.
-
-    Attributes:
-        max_sequences: answers that are written at once.
-        queue: answers that may wait.
-        memory: bytes of keys and values.
-    """
-
-    max_sequences: int = 64
-    queue: int = 256
-    memory: int = 4 << 30
 
 
 @dataclass(slots=True, kw_only=True)
@@ -80,101 +55,6 @@ class Counts:
     completion_tokens: int = 0
 
 
-class Reply:
-    """The answers to one request, while they are written.
-
-    Attributes:
-        prompt_tokens: how many tokens the model was asked with.
-        streams: whoever asked wants pieces as they come, and not the whole alone.
-        error: what went wrong on the way.
-        is_cancelled: nobody wants it any more; there is nothing to collect.
-        rows: the sequences that a batch has; a cancelled reply loses them before the next step.
-    """
-
-    def __init__(
-        self, service: GenerationService, writers: Sequence[Writer], prompt_tokens: int, streams: bool
-    ) -> None:
-        self.prompt_tokens, self.streams = prompt_tokens, streams
-        self.error: Fault | None = None
-        self._service = service
-        self.writers = tuple(writers)
-        self.states: set[SequenceState] = set()
-        self.rows: set[SequenceState] = set()
-        self.unfinished = len(self.writers)
-        self.is_cancelled = False
-
-    def count_down(self) -> None:
-        """Count an answer that has ended; a reply that was given up meanwhile has none to count."""
-        self.unfinished = max(0, self.unfinished - 1)
-
-    @property
-    def is_finished(self) -> bool:
-        """Whether all answers have ended, or the reply was cancelled."""
-        return self.unfinished == 0
-
-    def take(self) -> list[Piece]:
-        """Return what the answers have gained since the last call.
-
-        Raises:
-            Fault: the service failed on the way.
-        """
-        if self.error is not None:
-            raise self.error
-        return [piece for writer in self.writers if (piece := writer.take())]
-
-    def wait(self) -> Generator[Piece]:
-        """Yield pieces as they come, until all answers have ended. Who stops listening cancels the rest."""
-        try:
-            while True:
-                finished = self.is_finished
-                yield from self.take()
-                if finished:
-                    return
-                self._service.wait_until(lambda: self.is_finished or any(one.has_news for one in self.writers))
-        finally:
-            self.cancel()
-
-    def join(self, left: Event | None = None) -> None:
-        """Wait until all answers have ended.
-
-        Args:
-            left: set when nobody waits any more: the reply is cancelled.
-
-        Raises:
-            Fault: whoever waited has left.
-        """
-        try:
-            self._service.wait_until(lambda: self.is_finished or (left is not None and left.is_set()))
-            if not self.is_finished:
-                raise Fault("whoever asked has left")
-        finally:
-            self.cancel()
-
-    def settle(self) -> None:
-        """Cancel, and wait until no batch writes for it: what was written is then all that will be."""
-        self.cancel()
-        self._service.wait_until(lambda: not self.rows)
-
-    def count_tokens(self) -> tuple[int, int]:
-        """Count the tokens that have been written so far, and those of them that are reasoning."""
-        return sum(writer.tokens for writer in self.writers), sum(writer.thinking_tokens for writer in self.writers)
-
-    def collect(self) -> list[Choice]:
-        """Return the finished answers.
-
-        Raises:
-            Fault: the service failed on the way.
-        """
-        if self.error is not None:
-            raise self.error
-        return [writer.collect() for writer in self.writers]
-
-    def cancel(self) -> None:
-        """Give up what is unfinished; its rows are free with the next step."""
-        if not self.is_finished:
-            self._service.cancel(self)
-
-
 class GenerationService:
     """See the module.
 
@@ -187,7 +67,7 @@ class GenerationService:
     def __init__(
         self,
         model: ChatModel,
-        limits: ServiceLimits = ServiceLimits(),
+        limits: ServiceLimits = DEFAULT_LIMITS,
         on_news: Callable[[list[Reply]], None] | None = None,
     ) -> None:
         self.model, self.limits, self.counts = model, limits, Counts()
@@ -196,38 +76,10 @@ class GenerationService:
         self._queue = FairQueue(limits.queue)
         self._changed = Condition()
         self._stopping = self._over = False
-        self._prefixes: PrefixStore | None = None
-        self.workers = self._make_workers()
+        self.workers = make_workers(model, limits)
         self._threads = [Thread(target=self._work, args=(one,), name="generation", daemon=True) for one in self.workers]
         for thread in self._threads:
             thread.start()
-
-    def _make_workers(self) -> list[Worker]:
-        policy, limits = self.model.policy, self.limits
-        decoder, device = make_decoder(policy.model), policy.model.device
-        parameters = sum(parameter.numel() for parameter in policy.model.parameters())
-        threads = torch.get_num_threads()
-        count = count_worker_threads(parameters, threads, limits.max_sequences) if device.type == "cpu" else 1
-        shape = find_shape(self.model.source)
-        room = limits.memory // count // (4 * shape.kv_values) if shape else None
-        if room is not None:
-            self.model.positions = min(self.model.positions, room)
-        if isinstance(decoder, KernelDecoder):
-            self._prefixes = PrefixStore(int(PREFIX_SHARE * limits.memory))
-        return [
-            Worker(
-                Batch(
-                    decoder,
-                    policy,
-                    max_sequences=-(-limits.max_sequences // count),
-                    room=room,
-                    prefill_tokens=PREFILL_TOKENS,
-                    prefixes=self._prefixes,
-                ),
-                threads // count,
-            )
-            for _ in range(count)
-        ]
 
     @property
     def decoding(self) -> int:
@@ -242,7 +94,8 @@ class GenerationService:
     @property
     def reused_tokens(self) -> int:
         """Tokens of prompts that were known from earlier ones."""
-        return self._prefixes.reused if self._prefixes is not None else 0
+        store = self.workers[0].batch.prefixes
+        return store.reused if store is not None else 0
 
     def submit(self, request: ChatRequest, *, streams: bool = True) -> Reply:
         """Queue a request.
@@ -424,19 +277,3 @@ class GenerationService:
         self.wake()
         if self.on_news is not None and replies:
             self.on_news(list(dict.fromkeys(replies)))
-
-
-class Worker:
-    """A batch and the thread that steps it.
-
-    Attributes:
-        batch: the sequences.
-        threads: CPU threads of its products.
-        gone: sequences that nobody wants any more.
-        stepped: sequences that it had before the last step, those that ended in it among them.
-    """
-
-    def __init__(self, batch: Batch, threads: int) -> None:
-        self.batch, self.threads = batch, threads
-        self.gone: set[SequenceState] = set()
-        self.stepped: list[SequenceState] = []

@@ -9,7 +9,8 @@ from typing import Final
 
 from dunwu.serve.ballot import Ballot, Vote
 from dunwu.serve.records import Busy, ChatRequest, Choice
-from dunwu.serve.service import GenerationService, Reply
+from dunwu.serve.reply import Reply
+from dunwu.serve.service import GenerationService
 
 IN_FLIGHT: Final = 8
 """Samples that are written at once where all may be needed."""

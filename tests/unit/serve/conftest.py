@@ -17,7 +17,8 @@ from dunwu.serve.answering import Answerer
 from dunwu.serve.chat_model import ChatModel
 from dunwu.serve.http.server import configure
 from dunwu.serve.review.keys import Keys, load_keys, make_key
-from dunwu.serve.service import GenerationService, ServiceLimits
+from dunwu.serve.service import GenerationService
+from dunwu.serve.workers import ServiceLimits
 
 
 class Address(NamedTuple):

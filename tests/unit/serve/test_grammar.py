@@ -168,6 +168,26 @@ def test_the_reasoning_is_the_same_as_without(service: GenerationService) -> Non
     assert compared > 20
 
 
+def test_chains_and_answers_are_restricted_in_one_step(service: GenerationService) -> None:
+    form = Format(kind="json_schema", value=SCHEMAS["flat"])
+    replies = [
+        service.submit(
+            ChatRequest(
+                messages=(Message(role="user", content=QUESTIONS[seed]),),
+                seeds=(seed,),
+                format=form,
+                temperature=2.0,
+                max_tokens=200,
+                max_thinking_tokens=None if seed % 2 else 0,
+            )
+        )
+        for seed in range(16)
+    ]
+    for reply in replies:
+        reply.join()
+        json.loads(reply.collect()[0].content)
+
+
 def test_tags_in_an_answer_under_a_grammar_are_text(service: GenerationService) -> None:
     texts = ["<think>x</think>", "<answer>y"]
     for seed in range(2):

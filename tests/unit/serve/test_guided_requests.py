@@ -24,7 +24,8 @@ from dunwu.serve.review.held_queue import HeldQueue
 from dunwu.serve.review.keys import load_keys, make_key
 from dunwu.serve.review.policy import read_policy
 from dunwu.serve.reviewer import Reviewer
-from dunwu.serve.service import GenerationService, ServiceLimits
+from dunwu.serve.service import GenerationService
+from dunwu.serve.workers import ServiceLimits
 from dunwu.types import Message
 from dunwu.verifiers.math.answers import make_key as make_answer_key
 

@@ -15,7 +15,8 @@ import pytest
 from dunwu.rollout.builtin.batch import Batch
 from dunwu.serve.answering import Answerer
 from dunwu.serve.chat_model import ChatModel
-from dunwu.serve.service import GenerationService, ServiceLimits
+from dunwu.serve.service import GenerationService
+from dunwu.serve.workers import ServiceLimits
 
 from .conftest import run_server
 

@@ -19,7 +19,8 @@ from dunwu.serve.records import ChatRequest
 from dunwu.serve.review.held_queue import HeldQueue
 from dunwu.serve.review.policy import read_policy
 from dunwu.serve.reviewer import Reviewer
-from dunwu.serve.service import GenerationService, ServiceLimits
+from dunwu.serve.service import GenerationService
+from dunwu.serve.workers import ServiceLimits
 from dunwu.types import Message, ToolCall
 
 from .conftest import Address, run_server

@@ -14,7 +14,7 @@ from dunwu.loopback import listen
 from dunwu.serve.chat_model import ChatModel
 from dunwu.serve.review.held_queue import HeldQueue
 from dunwu.serve.review.keys import make_key
-from dunwu.serve.service import ServiceLimits
+from dunwu.serve.workers import ServiceLimits
 
 POLICY = 'name = "p"\ndefault = "verify"\n[topics.a]\naction = "refuse"\nkeywords = ["x"]\n'
 

@@ -17,8 +17,9 @@ from dunwu.rollout.builtin.scheduler import SequenceState
 from dunwu.serve.chat_model import ChatModel
 from dunwu.serve.fair_queue import FairQueue
 from dunwu.serve.records import Busy, ChatRequest, Choice, Piece, Stopped
-from dunwu.serve.service import GenerationService, ServiceLimits
+from dunwu.serve.service import GenerationService
 from dunwu.serve.voting import vote
+from dunwu.serve.workers import ServiceLimits
 from dunwu.serve.writer import Writer
 from dunwu.types import Message, Sampling
 

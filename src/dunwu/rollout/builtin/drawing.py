@@ -58,9 +58,10 @@ def draw_again(
         logits_RV: of rows whose first token may not; they are overwritten.
         uniforms_R: one number in [0, 1) for each.
         kinds: samplings of these rows.
-        masks: of what may come in each.
+        masks: of what may come in each; some may have more bits than there are tokens.
     """
     vocabulary = logits_RV.shape[1]
-    refused_RV = np.unpackbits(~np.stack(masks), axis=1, count=vocabulary, bitorder="little").view(np.bool_)
+    packed = np.stack([mask[: -(-vocabulary // 8)] for mask in masks])
+    refused_RV = np.unpackbits(~packed, axis=1, count=vocabulary, bitorder="little").view(np.bool_)
     logits_RV.masked_fill_(torch.from_numpy(refused_RV).to(logits_RV.device), -torch.inf)
     return draw_each(logits_RV, uniforms_R, kinds)

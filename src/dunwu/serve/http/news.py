@@ -8,7 +8,8 @@ from collections.abc import AsyncGenerator
 from starlette.types import Receive
 
 from dunwu.serve.records import Piece
-from dunwu.serve.service import GenerationService, Reply
+from dunwu.serve.reply import Reply
+from dunwu.serve.service import GenerationService
 
 
 class News:

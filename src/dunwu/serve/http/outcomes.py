@@ -15,7 +15,7 @@ from dunwu.serve.answering import Answer
 from dunwu.serve.ballot import Vote
 from dunwu.serve.http.news import News
 from dunwu.serve.records import Choice, Finish, Piece
-from dunwu.serve.service import Reply
+from dunwu.serve.reply import Reply
 
 
 class Gains(NamedTuple):
