@@ -66,7 +66,10 @@ class Grammars:
 
     @cached_property
     def _specials(self) -> list[str]:
-        """The texts of special tokens: where a text is forced, the library takes the token for it, and fails."""
+        """The texts of special tokens: where a text is forced, the library takes the token for it, and fails.
+
+        See findings/llguidance-tag-tokens.sh.
+        """
         added = self._core.get_added_tokens_decoder().items()
         return [_quote(token.content)[1:-1] for token_id, token in added if self._tokens.is_special_token(token_id)]
 
