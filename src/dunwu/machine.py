@@ -70,8 +70,11 @@ def let_waiting_threads_sleep() -> None:
     does, so they spin for some microseconds first: asleep at once, a rollout of SmolLM2 took half as long again.
     """
     if not os.environ.get("OMP_WAIT_POLICY"):
-        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"  # LLVM's OpenMP knows nothing else
-        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)  # GNU's takes this before the policy
+        # GNU's OpenMP takes the spins before the policy. But where a second thread computes, such as a server's engine,
+        # there are more threads than cores, and it takes spins of its own: none where the policy is PASSIVE.
+        os.environ["OMP_WAIT_POLICY"] = "ACTIVE"
+        os.environ.setdefault("GOMP_SPINCOUNT", SPINS)
+        os.environ.setdefault("KMP_BLOCKTIME", "0")  # LLVM's, which would spin for ever
 
 
 def keep_freed_memory() -> None:

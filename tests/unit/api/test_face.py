@@ -49,8 +49,9 @@ def test_importing_loads_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize(("given", "waiting"), [
-    ({}, "PASSIVE 1000"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE None"),
-    ({"OMP_WAIT_POLICY": "PASSIVE"}, "PASSIVE None"), ({"GOMP_SPINCOUNT": "7"}, "PASSIVE 7"),
+    ({}, "ACTIVE 1000 0"), ({"OMP_WAIT_POLICY": "ACTIVE"}, "ACTIVE None None"),
+    ({"OMP_WAIT_POLICY": "PASSIVE"}, "PASSIVE None None"), ({"GOMP_SPINCOUNT": "7"}, "ACTIVE 7 0"),
+    ({"KMP_BLOCKTIME": "9"}, "ACTIVE 1000 9"),
 ])  # fmt: skip
 def test_waiting_threads_sleep_before_torch_is_loaded(given: dict[str, str], waiting: str) -> None:
     code = """
@@ -58,7 +59,7 @@ import importlib.abc, os, sys
 class Finder(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
         if name == "torch":
-            print(os.environ.get("OMP_WAIT_POLICY"), os.environ.get("GOMP_SPINCOUNT"))
+            print(*map(os.environ.get, ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")))
             sys.exit()
 sys.meta_path.insert(0, Finder())
 import dunwu
