@@ -5,7 +5,7 @@ question   refused by the policy?          -> the refusal
            solved with other numbers?      -> that path as a hint
 answer     a single sample, a vote, or what a guide makes of several
            the policy: let out, verified, held for a person, refused
-           kept, if a majority voted for it
+           kept, if a majority voted for it, or a second verification derived it again
 """
 
 from __future__ import annotations
@@ -77,6 +77,7 @@ class Answer:
         tokens: written in all.
         thinking_tokens: of these, the reasoning's.
         more: fields of the reply beside OpenAI's: ``cache``, ``review``, ``vote``, ``guidance``.
+        derived_by: see ``Decision``.
     """
 
     choice: Choice
@@ -85,6 +86,7 @@ class Answer:
     tokens: int = 0
     thinking_tokens: int = 0
     more: dict[str, Any] = field(default_factory=dict)
+    derived_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,8 +156,8 @@ class Answerer:
         shown = report if self.reviewer is None else _show_nothing  # a vote's answers are answers
         draft = self._write(hinted, order, shown, left)
         answer = self._review(request, draft, order, more, left)
-        if self.memory and order.remembers and draft.vote is not None and answer.finish == "stop":
-            self.memory.keep(request, draft.choice, draft.vote)
+        if self.memory and order.remembers and answer.finish == "stop":
+            self.memory.keep(request, draft.choice, draft.vote, answer.derived_by)
         return answer
 
     def check(self, request: ChatRequest, order: Order) -> None:
@@ -221,9 +223,10 @@ class Answerer:
         self, request: ChatRequest, draft: _Draft, order: Order, more: dict[str, Any], left: Event | None
     ) -> Answer:
         """Let an answer out with how it was voted for, or keep all of it back."""
+        derived_by: tuple[str, ...] = ()
         if self.reviewer is not None:
             decision = self.reviewer.check_answer(request, draft.choice, left)
-            more = more | {"review": _describe(decision)}
+            more, derived_by = more | {"review": _describe(decision)}, decision.derived_by
             if decision.action == "refuse":
                 return _refuse(decision, more, draft)
             if decision.action != "answer":
@@ -237,6 +240,7 @@ class Answerer:
             tokens=draft.tokens,
             thinking_tokens=draft.thinking_tokens,
             more=more | draft.describe(),
+            derived_by=derived_by,
         )
 
 

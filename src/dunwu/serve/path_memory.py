@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Final
@@ -60,12 +61,19 @@ class PathMemory:
         kept = max(request.max_tokens or 0, int(ANSWER_SHARE * self._model.positions))
         return len(prompt) + kept <= self._model.positions
 
-    def keep(self, request: ChatRequest, choice: Choice, vote: Vote) -> bool:
-        """Keep a chain that a majority of samples voted for; tell whether it was."""
+    def keep(self, request: ChatRequest, choice: Choice, vote: Vote | None, derived_by: Sequence[str] = ()) -> bool:
+        """Keep a chain that a majority of samples voted for, or whose answer others derived; tell whether it was.
+
+        Args:
+            request: what was asked.
+            choice: the chain and its answer.
+            vote: what samples came to, if there was a vote.
+            derived_by: who came to the same answer independently.
+        """
         final, question = read_vote(choice.content), _normalize(request)
-        if final is None or choice.finish == "length":
+        provenance = _find_provenance(vote, derived_by)
+        if final is None or provenance is None or choice.finish == "length":
             return False
-        provenance = Provenance(kind="voted", by=BY, votes=vote.groups[0].votes, samples=vote.samples)
         entry = Entry(
             question=question.exact,
             reasoning=choice.reasoning,
@@ -75,6 +83,15 @@ class PathMemory:
             tokens=choice.tokens,
         )
         return self.cache.put(self._hash, _write_sampling(request), question, entry)
+
+
+def _find_provenance(vote: Vote | None, derived_by: Sequence[str]) -> Provenance | None:
+    """Say why an answer is believed; None where there is no reason."""
+    if derived_by:
+        return Provenance(kind="verified", by=", ".join(derived_by))
+    if vote is None or not vote.groups:
+        return None
+    return Provenance(kind="voted", by=BY, votes=vote.groups[0].votes, samples=vote.samples)
 
 
 def describe_hit(hit: Hit | None, path: ReasoningPath | None) -> dict[str, Any]:

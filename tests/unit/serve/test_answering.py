@@ -14,7 +14,7 @@ import pytest
 
 from dunwu.errors import Fault
 from dunwu.rollout.seeds import derive_seed
-from dunwu.serve.answering import Answerer
+from dunwu.serve.answering import Answerer, Order
 from dunwu.serve.ballot import read_vote
 from dunwu.serve.chat_model import ChatModel
 from dunwu.serve.path_cache.store import PathCache
@@ -254,6 +254,34 @@ def test_a_second_verification_counts_fresh_samples(
         monkeypatch.setattr(Reviewer, "_derive", lambda *_, found=samples: found)
         held = ask(client, OTHER_NUMBERS, seed=1)
         assert (held["review"]["action"], content_of(held)) == ("hold", "")
+
+
+@pytest.mark.parametrize(("agree", "kept"), [(True, True), (False, False)])
+def test_what_was_derived_again_is_kept(
+    shared: GenerationService,
+    model: ChatModel,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    agree: bool,
+    kept: bool,
+) -> None:
+    (tmp_path / "policy.toml").write_text(POLICY)
+    request = ChatRequest(
+        messages=(Message(role="user", content=OTHER_NUMBERS),), seeds=derive_seeds(1, 1), temperature=0.0
+    )
+    reply = shared.submit(request)
+    reply.join()
+    final = read_vote(reply.collect()[0].content)
+    monkeypatch.setattr(Reviewer, "_derive", lambda *_: [final if agree else "8"] * 4)
+    queue = HeldQueue(tmp_path / "review")
+    with PathCache(tmp_path / "cache.sqlite", 1 << 20) as cache:
+        memory = PathMemory(cache, model, hints=False)
+        answerer = Answerer(shared, memory, Reviewer(read_policy(tmp_path / "policy.toml"), queue, shared))
+        answerer.answer(request, Order())
+        hit = answerer.find_stored(request)
+    queue.close()
+    assert (hit is not None) == kept
+    assert hit is None or (hit.entry.provenance.kind, hit.entry.provenance.by) == ("verified", "vote")
 
 
 def make_reviewer(

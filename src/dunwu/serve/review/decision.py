@@ -27,12 +27,14 @@ class Decision:
         topics: The topics that match, in the policy's order.
         reasons: What was found, one line each.
         refusal: For ``refuse``: what is answered instead.
+        derived_by: The checks of a second verification that derived the answer again, where all checks agreed.
     """
 
     action: Action
     topics: tuple[str, ...] = ()
     reasons: tuple[str, ...] = ()
     refusal: str = ""
+    derived_by: tuple[str, ...] = ()
 
 
 class Match(NamedTuple):

@@ -196,4 +196,6 @@ def apply_verification(decision: Decision, verifications: Sequence[Verification]
         return decision
     agree = bool(verifications) and all(one.outcome == "agree" for one in verifications)
     found = [f"{one.check}: {one.outcome}: {one.reason}" for one in verifications] or ["no check was made"]
-    return replace(decision, action="answer" if agree else "hold", reasons=(*decision.reasons, *found))
+    derived_by = tuple(one.check for one in verifications if one.derived) if agree else ()
+    reasons = (*decision.reasons, *found)
+    return replace(decision, action="answer" if agree else "hold", reasons=reasons, derived_by=derived_by)
