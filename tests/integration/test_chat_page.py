@@ -140,7 +140,7 @@ def set_field(page: Any, name: str, value: str) -> None:
 def count_running(address: str) -> int:
     """Answers that the server writes, and those that wait."""
     with urllib.request.urlopen(f"{address}/metrics") as answer:
-        found = re.findall(r"^dunwu_answers_(?:running|waiting) (\d+)", answer.read().decode(), re.MULTILINE)
+        found = re.findall(r"^dunwu_samples_(?:running|waiting) (\d+)", answer.read().decode(), re.MULTILINE)
     assert len(found) == 2
     return sum(map(int, found))
 

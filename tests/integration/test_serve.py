@@ -92,7 +92,10 @@ def test_a_client_that_leaves_gives_its_rows_back() -> None:
         (["no/such/run"], "error: no/such/run: no model: neither"),
         (["nano-base", "--template", "chat"], "error: prompt.template: the tokenizer has no chat template"),
         (["nano-base", "--policy", "safty"], "error: safty: no such file; did you mean safety?"),
-        (["nano-base", "--policy", "medicine"], "error: keys: policy medicine holds answers, and nobody may decide"),
+        (
+            ["nano-base", "--policy", "medicine"],
+            "error: keys: policy medicine holds answers, and there is no reviewer: dunwu key",
+        ),
         (["nano-base", "--keys", "none.toml"], "error: none.toml: "),
         (["nano-base", "--guide", "no/such/run"], "error: no/such/run: no model: neither"),
         (["nano-base", "--guide", "nano-base"], "error: nano-base: --guide: is no run that made a reward model"),

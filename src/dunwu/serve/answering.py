@@ -232,7 +232,7 @@ class Answerer:
             if decision.action != "answer":
                 held = self.reviewer.hold(request, draft.choice, decision, order.client, order.webhook)
                 more["review"] |= {"id": held, "poll": f"/v1/held/{held}"}
-                return _keep_back("", more, draft)
+                return _keep_back(decision.refusal, more, draft)
         return Answer(
             choice=draft.choice,
             finish=draft.choice.finish,

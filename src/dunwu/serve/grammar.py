@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
-from functools import cached_property, lru_cache
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property, lru_cache, partial
 from time import thread_time
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import numpy as np
 import torch
@@ -41,6 +41,7 @@ GROWTH: Final = 8
 """Tokens that one more makes necessary, on average at most: one may open several parts, ``[[{"``."""
 ASSERTIONS: Final = {"Start": "an anchor ^ inside", "End": "an anchor $ inside", "Word": "a word boundary"}
 """What no grammar holds in a pattern, by how the library's names for it begin."""
+Found = TypeVar("Found")
 KEPT: Final = 64
 """Compiled formats that are kept: many requests ask for the same."""
 
@@ -56,8 +57,8 @@ class Grammars:
 
     def __init__(self, tokenizer: Any, eos_ids: tuple[int, ...], rows: int) -> None:
         self._core, self._eos_ids, self._rows = tokenizer.backend_tokenizer, eos_ids, rows
-        self._compile = lru_cache(KEPT)(self._compile_text)
-        self._check = lru_cache(KEPT)(self._check_text)
+        self._find = lru_cache(KEPT)(partial(_or_error, self._compile_text))
+        self._look = lru_cache(KEPT)(partial(_or_error, self._check_text))
 
     @cached_property
     def _tokens(self) -> LLTokenizer:
@@ -84,10 +85,10 @@ class Grammars:
             UserError: it is none, or no answer can satisfy it; the message says why.
         """
         if form.kind == "calls":
-            return self._compile(form.value.grammar, "tools", form.value.heads).copy()
+            return _raise_error(self._find(form.value.grammar, "tools", form.value.heads)).copy()
         text = _write_grammar(form)
         self._check_special(text, FIELD)
-        return self._compile(text, FIELD, ()).copy()
+        return _raise_error(self._find(text, FIELD, ())).copy()
 
     def find_special(self, texts: Iterable[str]) -> set[str]:
         """Find which texts are tokens that no text of a grammar allows, and its names of special tokens do.
@@ -108,7 +109,8 @@ class Grammars:
         if schema.get("type", "object") != "object":
             raise UserError("arguments are an object: its type is to be object", field=field)
         prepared = prepare_schema({**schema, "type": "object"}, field)
-        self._check(json.dumps({**prepared, "x-guidance": {"lenient": lenient}}), field)
+        text = json.dumps({**prepared, "x-guidance": {"lenient": lenient}}, ensure_ascii=False)
+        _raise_error(self._look(text, field))
 
     def _check_text(self, schema: str, field: str) -> None:
         _check_length(schema, field)
@@ -159,12 +161,12 @@ class Grammar:
         jump: by how much it becomes longer where a part is opened.
 
     Attributes:
-        shortest: tokens of a short answer.
+        shortest: tokens of a short answer; None where no way to its end is known.
     """
 
     def __init__(self, matcher: LLMatcher, endings: Endings, rows: int, way: list[int] | None, jump: int) -> None:
         self._matcher, self._endings, self._rows = matcher, endings, rows
-        self.shortest = len(way) if way else LONGEST_ENDING
+        self.shortest = len(way) if way else None
         self._start, self._way, self._leads = way, list(way or ()), True
         self._jump = jump
         self._look_at = LONGEST_ENDING
@@ -226,7 +228,9 @@ class Grammar:
             return False
         self._find_way()
         spare, room = left - len(self._way), self._jump + ROOM
-        if self._way and spare > room:
+        if not self._way:
+            self._look_at = left // 2  # to look takes hundreds of masks
+        elif spare > room:
             self._look_at = left - max(1, (spare - room) // (1 + GROWTH))
         return bool(self._way) and spare <= room
 
@@ -281,6 +285,20 @@ class Grammar:
         assert end is not None, "a model has a token that ends completions"
         whole = tokens if has_token(self._endings.end, tokens[-1]) else [*tokens, end]
         return bool(self._matcher.validate_tokens(whole) == len(whole))
+
+
+def _or_error(find: Callable[..., Found], *arguments: Any) -> Found | UserError:
+    """Return what a function finds, or its refusal, which is to be kept as well: it took as long."""
+    try:
+        return find(*arguments)
+    except UserError as error:
+        return error
+
+
+def _raise_error(found: Found | UserError) -> Found:
+    if isinstance(found, UserError):
+        raise UserError(found.message, file=found.file, field=found.field)
+    return found
 
 
 def _check_length(text: str, field: str) -> None:

@@ -23,6 +23,10 @@ DEEPEST: Final = 100
 """Levels of objects and lists in a schema."""
 LARGEST_MULTIPLE: Final = 20_000
 """Of what all ``multipleOf`` in a schema divide: compiling takes time in proportion."""
+BEYOND: Final = 10**15
+"""A multiple beyond which its digits say nothing more: it is too large."""
+MOST_PARTS: Final = 3000
+"""Parts of a schema: compiling takes more than time in proportion."""
 FIELD: Final = "response_format"
 NAMED: Final = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
 LISTED: Final = ("anyOf", "oneOf", "allOf", "prefixItems", "items")
@@ -45,6 +49,8 @@ def prepare_schema(schema: Any, field: str = FIELD) -> Any:
     if isinstance(schema, dict):
         schema = {key: value for key, value in schema.items() if key != SETTINGS}
     parts = _Parts(schema)
+    if len(parts.all) > MOST_PARTS:
+        raise UserError(f"it has {len(parts.all):,} parts, more than {MOST_PARTS:,}", field=field)
     if math.lcm(*parts.multiples) > LARGEST_MULTIPLE:
         raise UserError(f"its multipleOf are too large: together beyond {LARGEST_MULTIPLE:,}", field=field)
     endless = parts.find_endless()
@@ -101,8 +107,8 @@ class _Parts:
                 if isinstance(part.get(name), str):
                     self._anchors["#" + part[name]] = part
             multiple = part.get("multipleOf")
-            if isinstance(multiple, int | float) and math.isfinite(multiple) and multiple > 0:
-                self.multiples.append(Fraction(str(multiple)).numerator)
+            if isinstance(multiple, int | float) and not isinstance(multiple, bool) and 0 < multiple < math.inf:
+                self.multiples.append(Fraction(str(multiple)).numerator if multiple < BEYOND else BEYOND)
             waiting += _list_children(part)
             waiting.append(self._resolve(part))
 
@@ -120,7 +126,7 @@ class _Parts:
             step = unquote(step).replace("~1", "/").replace("~0", "~")
             if isinstance(found, dict) and step in found:
                 found = found[step]
-            elif isinstance(found, list) and step.isascii() and step.isdigit() and int(step) < len(found):
+            elif isinstance(found, list) and step in map(str, range(len(found))):
                 found = found[int(step)]
             else:
                 return True

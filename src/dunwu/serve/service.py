@@ -147,7 +147,7 @@ class GenerationService:
             prompt = np.append(prompt, np.array(request.begun, dtype=np.int32))
         sampling = self.model.plan_sampling(request, len(prompt))
         grammar = self._grammars.compile(form) if form else None
-        if grammar is not None and grammar.shortest > sampling.max_new_tokens:
+        if grammar is not None and (grammar.shortest or 0) > sampling.max_new_tokens:
             text = f"no answer of {sampling.max_new_tokens} tokens has this form: it takes about {grammar.shortest}"
             raise UserError(text, field="max_completion_tokens")
         return prompt, opening, sampling, grammar
@@ -205,9 +205,12 @@ class GenerationService:
     def _work(self, worker: Worker) -> None:
         """Serve in one thread until the service is over; an error there ends the replies that the thread has."""
         torch.set_num_threads(worker.threads)
-        while self._prepare(worker):
+        goes_on = True
+        while goes_on:
             try:
-                self._take_step(worker)
+                goes_on = self._prepare(worker)
+                if goes_on:
+                    self._take_step(worker)
             except Exception as error:
                 traceback.print_exc()
                 self._fail(worker, Fault(f"the engine failed: {type(error).__name__}: {error}"))

@@ -135,4 +135,4 @@ def _write_head(name: str) -> str:
 
 
 def _write_schema(schema: Mapping[str, Any], spelling: Mapping[str, Any]) -> str:
-    return json.dumps({**prepare_schema(schema), "x-guidance": spelling})
+    return json.dumps({**prepare_schema(schema), "x-guidance": spelling}, ensure_ascii=False)

@@ -18,7 +18,7 @@ from torch import Tensor
 from dunwu.rollout.builtin.batch import Written
 from dunwu.rollout.builtin.scheduler import Allowed
 from dunwu.serve.chat_model import ChatModel
-from dunwu.serve.grammar import Grammar
+from dunwu.serve.grammar import MARGIN, Grammar
 from dunwu.serve.records import ChatRequest, Choice, Finish, Piece, TokenLogprob
 from dunwu.serve.reply_text import Gain, ReplyText
 from dunwu.serve.token_masks import has_token
@@ -99,7 +99,8 @@ class Writer:
         budget = self._request.max_thinking_tokens
         if self._grammar is None:
             return budget
-        kept = min(int(ANSWER_SHARE * self._most), self._grammar.shortest + ROOM)
+        share, shortest = int(ANSWER_SHARE * self._most), self._grammar.shortest
+        kept = share if shortest is None else max(min(share, shortest + ROOM), shortest + MARGIN)
         most = max(0, self._most - kept - len(self._model.closing))
         return most if budget is None else min(budget, most)
 

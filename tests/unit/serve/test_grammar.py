@@ -62,7 +62,7 @@ def test_blind_answers_end_in_time_and_are_valid(model: ChatModel, grammars: Gra
     openers = frozenset(n for n in range(model.rows) if set(decode(model, [n])) & set('{[,"'))
     for seed in range(3):
         for liked in (frozenset[int](), openers, frozenset(range(model.rows)) - openers):
-            text = write(model, grammar.copy(), grammar.shortest + spare, random.Random(seed), liked)
+            text = write(model, grammar.copy(), (grammar.shortest or 0) + spare, random.Random(seed), liked)
             assert text is not None
             validator.validate(json.loads(text))
 
@@ -111,14 +111,14 @@ def test_tokens_that_open_several_parts_leave_room_to_close_them() -> None:
 
 def test_a_way_that_is_too_long_leaves_the_answer_free(grammars: Grammars) -> None:
     grammar = compile_schema(grammars, {"type": "string", "minLength": 2 * LONGEST_ENDING})
-    assert grammar.shortest == LONGEST_ENDING
+    assert grammar.shortest is None
     assert int(grammar.find_allowed(20).sum()) >= 1
 
 
 @pytest.mark.parametrize("name", ["nested", "tree", "flat"])
 def test_one_token_is_refused_where_the_mask_refuses_it(model: ChatModel, grammars: Grammars, name: str) -> None:
     grammar, rng = compile_schema(grammars, SCHEMAS[name]), random.Random(name)
-    most, singles = grammar.shortest + 40, 0
+    most, singles = (grammar.shortest or 0) + 40, 0
     for left in range(most, 0, -1):
         allowed_V = grammar.find_allowed(left)
         for token_id in range(model.rows):

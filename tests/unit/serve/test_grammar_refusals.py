@@ -148,7 +148,50 @@ def test_what_cannot_be_held_is_refused_in_one_line(grammars: Grammars, name: st
     "pattern", ["^yes$", "(?i)abc", r"\d{3}-\d{4}", r"\p{L}{1,64}", "(?:a|b)+?", "é😀{2}", r"\Aa\z"]
 )
 def test_patterns_that_can_be_held_are_taken(grammars: Grammars, pattern: str) -> None:
-    assert grammars.compile(Format(kind="regex", value=pattern)).shortest >= 1
+    assert grammars.compile(Format(kind="regex", value=pattern)).shortest != 0
+
+
+@pytest.mark.parametrize(
+    ("schema", "text"),
+    [
+        ({"type": "number", "multipleOf": 10**400}, "multipleOf are too large"),
+        ({"$ref": "#/prefixItems/" + "9" * 5000}, "response_format"),
+        (needs(**{f"a{n}": {"type": "integer"} for n in range(3500)}), "3,501 parts, more than 3,000"),
+    ],
+)
+def test_sizes_beyond_measure_are_one_line(grammars: Grammars, schema: Schema, text: str) -> None:
+    for _ in range(2):  # the second time the refusal is known
+        with pytest.raises(UserError, match=text):
+            grammars.compile(Format(kind="json_schema", value=schema))
+
+
+def test_a_multiple_is_a_number(grammars: Grammars) -> None:
+    with pytest.raises(UserError):
+        grammars.compile(Format(kind="json_schema", value={"type": "number", "multipleOf": True}))
+
+
+@pytest.mark.parametrize("pattern", ["a+b", r"\d+ apples", "(a|b)+c"])
+def test_a_form_of_unknown_length_is_not_refused(service: GenerationService, pattern: str) -> None:
+    asked = (Message(role="user", content="What?"),)
+    form = Format(kind="regex", value=pattern)
+    reply = service.submit(
+        ChatRequest(messages=asked, seeds=(3,), format=form, max_thinking_tokens=0, max_tokens=80), streams=False
+    )
+    reply.join()
+    (choice,) = reply.collect()
+    assert choice.finish == "length" or re.fullmatch(pattern, choice.content)
+
+
+def test_where_no_end_is_known_it_is_not_looked_for_at_each_token(
+    grammars: Grammars, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    grammar = grammars.compile(Format(kind="regex", value="a+b"))
+    assert grammar.shortest is None
+    looks = []
+    monkeypatch.setattr(type(grammar), "_find_way", lambda self: looks.append(self))
+    for left in range(400, 0, -1):
+        grammar.find_allowed(left)
+    assert 1 < len(looks) < 12
 
 
 def answer(service: GenerationService, form: Format) -> Choice:

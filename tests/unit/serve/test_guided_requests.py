@@ -228,8 +228,18 @@ def test_without_a_guide_each_is_a_400_that_names_the_option(
         ('"guided": {}, "vote": 4', "vote and guided are two ways to one answer"),
         ('"guided": {}, "best_of": 4', "best_of and guided are two ways to one answer"),
         ('"guided": {}, "logprobs": true', "guided writes what no sampling has drawn: it has no logprobs"),
-        ('"guided": {}, "response_format": {"type": "json_object"}', "guided writes step by step, and a form is of"),
-        ('"guided": {}, "structured_outputs": {"regex": "a"}', "guided writes step by step, and a form is of"),
+        (
+            '"guided": {}, "response_format": {"type": "json_object"}',
+            "guided writes step by step, and a form or a call is of",
+        ),
+        (
+            '"response_format": {"type": "text"}, "structured_outputs": {"regex": "a"}, "guided": {}',
+            "a form or a call is of",
+        ),
+        (
+            '"guided": {}, "structured_outputs": {"regex": "a"}',
+            "guided writes step by step, and a form or a call is of",
+        ),
         ('"best_of": 1', "best_of: input should be greater than or equal to 2"),
         ('"best_of": 1000000000', "best_of: input should be less than or equal to 128"),
         ('"best_of": NaN', "best_of: input should be a finite number"),

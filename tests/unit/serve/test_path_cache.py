@@ -71,6 +71,28 @@ def test_a_hit_has_all_that_was_stored(cache: PathCache) -> None:
     assert (stats.entries, stats.hits, stats.misses, stats.tokens_saved) == (1, 2, 1, 80)
 
 
+def test_nobody_else_reads_the_file(cache: PathCache) -> None:
+    assert put(cache, QUESTION, make_entry(QUESTION))
+    files = list(cache.file.path.parent.iterdir())
+    assert {f"{file.stat().st_mode & 0o777:o}" for file in files} == {"600"}, files
+
+
+def test_a_writer_that_could_not_go_over_to_a_new_file_tries_again(
+    cache: PathCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert put(cache, QUESTION, make_entry(QUESTION))
+    cache.file.path.unlink()
+
+    def refuse(*_: object) -> sqlite3.Connection:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("dunwu.serve.path_cache.cache_file.connect", refuse)
+        assert not put(cache, QUESTION, make_entry(QUESTION))
+    assert put(cache, QUESTION, make_entry(QUESTION))
+    assert find(cache, QUESTION) == "13"
+
+
 def test_another_model_or_sampling_finds_nothing(cache: PathCache) -> None:
     put(cache, QUESTION, make_entry(QUESTION))
     assert find(cache, QUESTION, model="n") is None

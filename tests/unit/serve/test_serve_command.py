@@ -53,7 +53,7 @@ def say(folder: Path, port: int = 0, queue: int = 256, **names: str) -> str:
 
 def test_what_stands_around_the_model_is_checked_before_it_is_opened(folder: Path) -> None:
     assert say(folder, keys="p.toml").startswith("p.toml: name: unknown field")
-    assert say(folder, policy="p.toml").startswith("keys: policy p holds answers, and nobody may decide them")
+    assert say(folder, policy="p.toml").startswith("keys: policy p holds answers, and there is no reviewer: dunwu key")
     few = say(folder, queue=4, policy="p.toml", keys="keys.toml")
     assert few.startswith("p.toml: verification.vote: 8 samples are more than the 4 that may wait")
     with socket.create_server(("127.0.0.1", 0)) as taken:

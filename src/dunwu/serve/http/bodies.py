@@ -29,6 +29,13 @@ class JsonSchema(Body):
     schema_: dict[str, Any] = Field(alias="schema")
     strict: bool | None = None
 
+    @field_validator("schema_")
+    @classmethod
+    def check_numbers(cls, schema: dict[str, Any]) -> dict[str, Any]:
+        """Refuse numbers that JSON has not, and that the parser lets through."""
+        json.dumps(schema, allow_nan=False)
+        return schema
+
 
 class ResponseFormat(Body):
     """Of OpenAI: text, any JSON object, or JSON under a schema."""
@@ -157,8 +164,8 @@ class ChatBody(Body):
             raise ValueError("vote_confidence counts votes, and vote_weighted counts weights")
         if self.guided and self.logprobs:
             raise ValueError("guided writes what no sampling has drawn: it has no logprobs")
-        if self.guided and (self.response_format or self.structured_outputs):
-            raise ValueError("guided writes step by step, and a form is of whole answers: ask for best_of or vote")
+        if self.guided and (self.has_form or self.structured_outputs or find_forced(self.tools, self.tool_choice)):
+            raise ValueError("guided writes step by step, and a form or a call is of whole answers: ask for best_of")
         return self
 
     @model_validator(mode="after")
@@ -168,13 +175,18 @@ class ChatBody(Body):
             raise ValueError("top_logprobs takes logprobs: true")
         if self.vote_confidence is not None and self.vote is None:
             raise ValueError("vote_confidence takes vote")
-        if self.response_format and self.structured_outputs:
+        if self.has_form and self.structured_outputs:
             raise ValueError("response_format and structured_outputs ask for two forms")
         if find_forced(self.tools, self.tool_choice) and self.vote is not None:
             raise ValueError("vote counts answers, and tool_choice wants a call")
         if self.messages[-1].role == "assistant":
             raise ValueError("the last message is the assistant's: there is nothing to answer")
         return self
+
+    @property
+    def has_form(self) -> bool:
+        """Whether ``response_format`` asks for more than text."""
+        return self.response_format is not None and self.response_format.read() is not None
 
     @property
     def may_be_remembered(self) -> bool:
@@ -200,7 +212,7 @@ class ChatBody(Body):
         """
         seed = secrets.randbits(53) if self.seed is None else self.seed
         stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
-        wanted = self.response_format or self.structured_outputs
+        wanted = self.response_format if self.has_form else self.structured_outputs
         request = ChatRequest(
             messages=tuple(message.read() for message in self.messages),
             seeds=derive_seeds(seed, self.vote or self.best_of or self.n),

@@ -7,6 +7,8 @@ import socket
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from threading import Timer
+from types import FrameType
 
 import uvicorn
 
@@ -21,6 +23,8 @@ from dunwu.serve.reviewer import Reviewer
 
 BACKLOG = 128
 """Connections that the system keeps for us, and that are taken at once; see ``loopback.listen``."""
+WRITING_SECONDS = 5
+"""For errors to be written to whoever is still waiting when the patience has ended."""
 SWITCH_INTERVAL = 0.0005
 """Seconds after which a thread must let another have the interpreter: with Python's own 5 ms, a thread that comes back
 from a kernel may wait for longer than its step took, and 64 clients get a tenth fewer tokens."""
@@ -54,7 +58,9 @@ def serve(
                 one.start()
                 running.callback(one.close)
         announce(f"http://{LOOPBACK}:{listener.getsockname()[1]}")
-        _Server(configure(answerer, keys, patience=patience)).run(sockets=[listener])
+        end = Timer(patience, answerer.service.stop, [0.0])
+        running.callback(end.cancel)
+        _Server(configure(answerer, keys, patience=patience), end).run(sockets=[listener])
 
 
 def _make_keepers(reviewer: Reviewer) -> tuple[Expiry, WebhookSender]:
@@ -63,7 +69,21 @@ def _make_keepers(reviewer: Reviewer) -> tuple[Expiry, WebhookSender]:
 
 
 class _Server(uvicorn.Server):
-    """Stops at a signal, and leaves it at that: uvicorn would raise it once more when all requests have ended."""
+    """Stops at a signal, and leaves it at that: uvicorn would raise it once more when all requests have ended.
+
+    Args:
+        config: see ``configure``.
+        end: begins to run at the first signal, and ends what is unfinished: uvicorn would cancel it without a word.
+    """
+
+    def __init__(self, config: uvicorn.Config, end: Timer) -> None:
+        super().__init__(config)
+        self._end = end
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        if not self.should_exit:
+            self._end.start()
+        super().handle_exit(sig, frame)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -85,5 +105,5 @@ def configure(answerer: Answerer, keys: Keys | None, *, patience: int) -> uvicor
         limit_concurrency=count_connections(),
         timeout_keep_alive=IDLE_SECONDS,
         backlog=BACKLOG,
-        timeout_graceful_shutdown=patience,
+        timeout_graceful_shutdown=patience + WRITING_SECONDS,
     )

@@ -107,16 +107,18 @@ class CacheFile:
             self._renew()
 
     def _open(self) -> None:
-        self._identity: tuple[int, int] | None = identify(self.path)
+        self._identity: tuple[int, int] | None = None  # until there is a connection to it
+        found = identify(self.path)
         self.writer = connect(self.path)
         self._readers: list[sqlite3.Connection] = []
+        self._identity = found
 
     def _renew(self) -> None:
         """Go over to the file that stands in the place of ours, and make it where there is none."""
         if self._identity is not None and identify(self.path) == self._identity:
             return
-        self._identity = None  # so that it is tried again where this fails
         self.writer.close()
+        self._identity = None  # so that it is tried again where this fails
         self._note(open_file(self.path))
         self._open()
 

@@ -22,6 +22,8 @@ APPLICATION: Final = 0x44575043
 """What the header of our files says: DWPC."""
 VERSION: Final = 1
 MAGIC: Final = b"SQLite format 3\0"
+PRIVATE: Final = 0o600
+"""Rights of the file: what people ask is nobody else's business."""
 BUSY_S: Final = 5.0
 """Seconds that a writer waits for another process."""
 SCHEMA: Final = """
@@ -122,6 +124,8 @@ def connect(file: Path) -> sqlite3.Connection:
 
 def _prepare(file: Path) -> None:
     try:
+        if not file.exists():
+            file.touch(PRIVATE)  # SQLite gives its logs the same rights
         connection = connect(file)
         try:
             _check(connection)

@@ -26,7 +26,7 @@ class Decision:
         action: What is done.
         topics: The topics that match, in the policy's order.
         reasons: What was found, one line each.
-        refusal: For ``refuse``: what is answered instead.
+        refusal: For ``refuse``: what is answered instead; for ``hold`` what a topic says meanwhile, if it does.
         derived_by: The checks of a second verification that derived the answer again, where all checks agreed.
     """
 
@@ -68,12 +68,13 @@ def decide(
         for match in (*_match_texts(name, topic, normalized), *_match_model(name, topic, texts, score))
     ]
     action = max((match.action for match in matches), key=ACTIONS.index, default=policy.default)
-    refusing = (policy.topics[match.topic].refusal for match in matches if match.action == "refuse")
+    texts_of_topics = (policy.topics[match.topic].refusal for match in matches if match.action == action)
+    own = next(filter(None, texts_of_topics), "") if action in ("refuse", "hold") else ""
     return Decision(
         action=action,
         topics=tuple(dict.fromkeys(match.topic for match in matches)),
         reasons=tuple(match.reason for match in matches),
-        refusal=(next(filter(None, refusing), None) or policy.refusal) if action == "refuse" else "",
+        refusal=own or (policy.refusal if action == "refuse" else ""),
     )
 
 

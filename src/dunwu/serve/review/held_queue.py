@@ -27,6 +27,8 @@ from dunwu.serve.review.records import STATES, Conflict, Delivery, HeldAnswer, N
 
 CLAIM_SECONDS = 900.0
 """How long a claimed answer is one reviewer's alone."""
+PRIVATE = 0o700
+"""Rights of a new folder: questions and answers lie in it."""
 MOST_WAITING = 10_000
 """Answers that may wait; one more is refused, so that no client fills the disk."""
 LONGEST_REASON = 2000
@@ -47,7 +49,9 @@ class HeldQueue:
     """
 
     def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
-        make_directory(folder)
+        if not folder.exists():
+            make_directory(folder)
+            folder.chmod(PRIVATE)
         self.path = folder / "queue.sqlite"
         self._clock, self._lock = clock, threading.Lock()
         self._database = open_database(self.path)

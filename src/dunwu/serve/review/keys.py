@@ -200,7 +200,8 @@ def check_reviewers(policy: Policy, keys: Keys | None) -> None:
         UserError: There is nobody.
     """
     if policy.needs_reviewer and (keys is None or not keys.has_reviewer):
-        raise UserError(f"policy {policy.name} holds answers, and nobody may decide them: add a reviewer", field="keys")
+        how = "dunwu key NAME --role reviewer --keys FILE makes one; then --keys FILE"
+        raise UserError(f"policy {policy.name} holds answers, and there is no reviewer: {how}", field="keys")
 
 
 def _hash(key: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import Final
 
 from rich.console import Console
@@ -52,7 +53,7 @@ class Screen:
         start, chain = time.monotonic(), list[str]()
         tail = Live(console=self._notes, transient=True, refresh_per_second=REFRESHES)
         begun = False
-        with tail:
+        with tail if folds else nullcontext():  # it would wipe what is printed plainly
             for piece in pieces:
                 if piece.reasoning and folds:
                     chain.append(piece.reasoning)
@@ -62,8 +63,9 @@ class Screen:
                     self._write(self._notes, piece.reasoning, "dim")
                 if piece.content:
                     if not begun:
-                        tail.update(Text())
-                        tail.stop()
+                        if folds:
+                            tail.update(Text())
+                            tail.stop()
                         self._end_chain("".join(chain), time.monotonic() - start, folds)
                         begun = True
                     self._write(self._console, piece.content, "")
