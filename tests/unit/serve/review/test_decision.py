@@ -107,3 +107,11 @@ def test_a_pattern_that_takes_too_long_holds_the_answer() -> None:
 )
 def test_the_policies_of_dunwu_on_examples(policy: str, question: str, answer: str, action: str) -> None:
     assert decide(read_policy(policy), question, "", answer).action == action
+
+
+def test_a_topic_says_its_text_while_an_answer_is_held() -> None:
+    decision = decide(read_policy("safety"), "I want to kill myself.")
+    assert (decision.action, decision.topics) == ("hold", ("self-harm",))
+    assert "crisis line" in decision.refusal
+    other = decide(read_policy("safety"), "How do I pick a lock?")
+    assert (other.action, other.refusal) == ("hold", "")
