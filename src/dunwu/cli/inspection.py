@@ -212,7 +212,9 @@ def bench(
     name: Annotated[
         Bench,
         typer.Argument(
-            metavar="NAME", help="rollout, step, sft, rewards, verify, sandbox, watch, eval, serve, grammar or risk."
+            metavar="NAME",
+            show_choices=False,
+            help="rollout, step, sft, rewards, verify, sandbox, watch, eval, serve, prefix, cache, grammar or risk.",
         ),
     ],
     against: Annotated[

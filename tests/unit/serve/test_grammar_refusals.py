@@ -226,7 +226,7 @@ def test_what_looks_like_a_tag_or_a_special_token_comes_out_as_text(service: Gen
 
 
 def test_the_text_of_a_special_token_is_refused(model: ChatModel, grammars: Grammars) -> None:
-    end = model.policy.tokenizer.convert_ids_to_tokens([model.policy.eos_ids[0]])[0]
+    end = model.policy.tokenizer.backend_tokenizer.id_to_token(model.policy.eos_ids[0])
     for kind, value in (
         ("choice", [f"a {end} b"]),
         ("json_schema", {"const": end}),
