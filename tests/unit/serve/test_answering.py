@@ -93,6 +93,8 @@ def test_what_a_majority_voted_for_is_found_again(remembering: httpx.Client) -> 
         assert again["cache"]["provenance"]["votes"] == votes
         assert again["choices"][0]["message"] == first["choices"][0]["message"]
         assert again["usage"]["completion_tokens"] == 0
+        assert first["seed"] is not None
+        assert again["seed"] is None, "no seed of this request made it"
 
 
 @pytest.mark.parametrize(

@@ -91,7 +91,7 @@ def make_app(answerer: Answerer, keys: Keys | None = None) -> FastAPI:
             client=key.name,
             webhook=key.webhook,
         )
-        heading = Heading(model=service.model.name, seed=seed)
+        heading = Heading(model=service.model.name, seed=None if order.stored else seed)
         is_whole = bool(not order.is_sample or order.stored or answerer.reviewer)
         if is_whole and body.stream:
             await asyncio.to_thread(answerer.check, asked, order)

@@ -55,14 +55,14 @@ class Heading:
 
     Attributes:
         model: its name.
-        seed: asks for the same again.
+        seed: asks for the same again; None for an answer of the cache, which no seed of this request made.
         more: fields beside OpenAI's: where the answer comes from.
         id: of the reply, without what an API puts before it.
         created: seconds of the epoch.
     """
 
     model: str
-    seed: int
+    seed: int | None
     more: Mapping[str, Any] = field(default_factory=dict)
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     created: int = field(default_factory=lambda: int(time.time()))
