@@ -68,6 +68,16 @@ def test_a_stop_lets_answers_end_and_takes_no_new_ones() -> None:
             socket.create_connection(("127.0.0.1", port), timeout=5)
 
 
+def test_whoever_still_waits_when_the_patience_ends_reads_why() -> None:
+    with serving("--patience", "0") as (process, address):
+        stream = post(address, BODY | {"n": 64, "stream": True, "temperature": 2})
+        stream.readline()
+        process.send_signal(signal.SIGTERM)
+        last = [line for line in stream if line.startswith(b"data: ")][-1]
+        assert json.loads(last[6:])["error"]["message"] == "the server has stopped"
+        assert process.wait(60) == 0
+
+
 def test_a_client_that_leaves_gives_its_rows_back() -> None:
     with serving() as (_, address):
         stream = post(address, BODY | {"n": 64, "stream": True})

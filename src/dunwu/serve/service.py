@@ -199,8 +199,9 @@ class GenerationService:
             left = [*self._queue.list(), *(state for worker in self.workers for state in worker.batch.states)]
             for state in left:
                 state.key[0].rows.clear()
-            self._end([state.key[0] for state in left], Fault("the server has stopped"))
-            self._changed.notify_all()
+            replies = [state.key[0] for state in left]
+            self._end(replies, Fault("the server has stopped"))
+        self._tell(replies)
 
     def _work(self, worker: Worker) -> None:
         """Serve in one thread until the service is over; an error there ends the replies that the thread has."""
