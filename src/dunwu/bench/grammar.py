@@ -14,7 +14,7 @@ import json
 import random
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from datetime import time as clock
@@ -74,15 +74,7 @@ def measure(against: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
     for peer in against:
         raise UserError(f"no such peer: {peer}; json is measured beside answers without a grammar", field="--against")
     results: dict[str, dict[str, Any]] = {}
-    for name, side in SIDES.items():
-        try:
-            model = open_model(side)
-        except UserError as error:
-            if side.source == NANO_BASE:
-                raise
-            reason = {"not_measured": {name: error.message}}
-            results[f"{name}, valid"] = {"ours": 0, "unit": "answers", "peers": {}, **NO_RATIO, **reason}
-            continue
+    for name, side, model in open_sides(results, "answers"):
         results[f"{name}, valid"] = measure_valid(model, side)
         if model.thinks:
             results[f"{name}, chains"] = measure_chains(model)
@@ -93,6 +85,28 @@ def measure(against: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
 
 
 NO_RATIO: Final = {"ratio": None, "floor_share": None}
+
+
+def open_sides(results: dict[str, dict[str, Any]], unit: str) -> Iterator[tuple[str, Side, ChatModel]]:
+    """Open one model after the other; one that is not installed is an entry that says so, but for the nano base.
+
+    Args:
+        results: Gets that entry.
+        unit: Of what would have been measured.
+
+    Raises:
+        UserError: The nano base is missing.
+    """
+    for name, side in SIDES.items():
+        try:
+            model = open_model(side)
+        except UserError as error:
+            if side.source == NANO_BASE:
+                raise
+            reason = {"not_measured": {name: error.message}}
+            results[name] = {"ours": 0, "unit": unit, "peers": {}, **NO_RATIO, **reason}
+        else:
+            yield name, side, model
 
 
 def open_model(side: Side, *, ends: bool = True) -> ChatModel:

@@ -13,8 +13,7 @@ from collections.abc import Sequence
 from statistics import median
 from typing import Any, Final
 
-from dunwu.bench.grammar import NO_RATIO, SIDES, open_model
-from dunwu.config.packaged import NANO_BASE
+from dunwu.bench.grammar import open_sides
 from dunwu.errors import UserError
 from dunwu.models.templates import tokenize
 from dunwu.serve.chat_model import ChatModel
@@ -43,14 +42,7 @@ def measure(against: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
     for peer in against:
         raise UserError(f"no such peer: {peer}; known beginnings are measured beside new ones", field="--against")
     results: dict[str, dict[str, Any]] = {}
-    for name, side in SIDES.items():
-        try:
-            model = open_model(side)
-        except UserError as error:
-            if side.source == NANO_BASE:
-                raise
-            results[name] = {"ours": 0, "unit": "s", "peers": {}, **NO_RATIO, "not_measured": {name: error.message}}
-            continue
+    for name, _, model in open_sides(results, "s"):
         for tokens in LENGTHS[name]:
             results[f"{name}, {tokens} tokens"] = measure_length(model, tokens)
     return results
