@@ -14,7 +14,7 @@ from jaxtyping import Int32
 from dunwu.config.schema import PromptSpec
 from dunwu.errors import UserError
 from dunwu.models.chat_templates import render_chat, write_turn
-from dunwu.models.literal_text import LiteralTexts, make_plain_tokenizer
+from dunwu.models.literal_text import ControlTokens, LiteralTexts
 from dunwu.types import Example, Message, Problem, Prompt, TokenizedExample
 
 R1_ZERO: Final = (
@@ -83,7 +83,7 @@ class Template:
     def encode_conversation(
         self, messages: Sequence[Message], tools: Sequence[Mapping[str, Any]] = ()
     ) -> tuple[Int32[np.ndarray, " P"], str]:
-        """Make the prompt of a stranger's conversation, in which special tokens are text.
+        """Make the prompt of a stranger's conversation, in which control tokens are text, see ``literal_text.py``.
 
         Args:
             messages: the turns so far.
@@ -100,7 +100,7 @@ class Template:
             raise UserError("the model's template knows no tools", field="tools")
         if "tool" not in known and any(message.calls or message.role == "tool" for message in messages):
             raise UserError("the model's template knows no tools", field="messages")
-        literal = LiteralTexts(self._tokenizer, [[*map(write_turn, messages)], [*tools]], lambda: self._plain)
+        literal = LiteralTexts(self._tokenizer, self._control, [[*map(write_turn, messages)], [*tools]])
         asked = self._write_prompt(messages, "the conversation", tools, literal.mark)
         special = self._text is not None
         token_ids = literal.encode(asked.text, special=special) if literal.needed else self._encode(asked.text)
@@ -147,8 +147,8 @@ class Template:
         return np.array([*prompt, *ending], dtype=np.int32)
 
     @cached_property
-    def _plain(self) -> Any:
-        return make_plain_tokenizer(self._tokenizer)
+    def _control(self) -> ControlTokens:
+        return ControlTokens(self._tokenizer, str(self._tokenizer.chat_template) if self._text is None else self._text)
 
     @cached_property
     def opening(self) -> str:
@@ -182,7 +182,7 @@ class Template:
         messages: Sequence[Message],
         name: str,
         tools: Sequence[Mapping[str, Any]] = (),
-        mark: Callable[[Any], Any] = lambda value: value,
+        mark: Callable[[Any, str], Any] = lambda value, role: value,
     ) -> _PromptText:
         """Write the prompt for what follows ``messages``, each ``mark``-ed, and find what of it is the answer's."""
         if self._text is None:
@@ -190,7 +190,7 @@ class Template:
             return _PromptText(text, find_opening(text))
         if any(message.role == "assistant" for message in messages):
             raise UserError(f"{name} has several turns, which takes a chat template", field="prompt.template")
-        question = mark("\n".join(message.content for message in messages))
+        question = mark("\n".join(message.content for message in messages), "user")
         return _PromptText(self._text.replace("{prompt}", question), find_opening(self._text.rpartition("{prompt}")[2]))
 
     def _write_answer(self, answer: str, opening: str) -> str:
@@ -309,7 +309,7 @@ def render(
     *,
     asks: bool = True,
     tools: Sequence[Mapping[str, Any]] = (),
-    mark: Callable[[Any], Any] = lambda value: value,
+    mark: Callable[[Any, str], Any] = lambda value, role: value,
 ) -> str:
     """Write messages as the tokenizer's chat template does.
 
@@ -324,8 +324,8 @@ def render(
     Raises:
         UserError: the template refuses these messages.
     """
-    turns = [mark(write_turn(message)) | {"role": message.role} for message in messages]
-    return render_chat(tokenizer, turns, asks=asks, name=name, tools=mark(list(tools)))
+    turns = [mark(write_turn(message), message.role) | {"role": message.role} for message in messages]
+    return render_chat(tokenizer, turns, asks=asks, name=name, tools=mark(list(tools), "tool"))
 
 
 def tokenize(tokenizer: Any, text: str, *, special: bool = False) -> list[int]:
