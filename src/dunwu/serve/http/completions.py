@@ -25,6 +25,7 @@ class ChatForm:
 
     def __init__(self, heading: Heading, *, includes_usage: bool) -> None:
         self._heading, self._includes_usage = heading, includes_usage
+        self._chunk = write_json(self._head("chat.completion.chunk"))[:-1]  # once, and not for each token
 
     def write(self, outcome: Outcome) -> dict[str, Any]:
         """See ``Form``."""
@@ -53,8 +54,8 @@ class ChatForm:
         return {**fields, "seed": head.seed, **head.more, **more}
 
     def _write_event(self, choices: list[dict[str, Any]], **more: Any) -> bytes:
-        chunk = self._head("chat.completion.chunk", choices=choices, **more)
-        return f"data: {write_json(chunk)}\n\n".encode()
+        gained = write_json({"choices": choices, **more})
+        return f"data: {self._chunk},{gained[1:]}\n\n".encode()
 
 
 def _count(outcome: Outcome) -> dict[str, Any]:
