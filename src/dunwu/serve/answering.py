@@ -172,6 +172,10 @@ class Answerer:
             raise UserError("there is no guide here: start with --guide GUIDE", field=order.guided_field)
         if self.reviewer is not None and len(request.seeds) > 1 and order.is_sample:
             raise UserError("answers are reviewed here one by one: ask for one", field="n")
+        if order.best_of:
+            self.service.check_room(len(request.seeds), "best_of")
+        if order.search is not None:
+            self.service.check_room(order.search.width - 1, "guided.width")  # the first candidate is asked alone
 
     def close(self) -> None:
         """Stop what generates, and close the files of cache and queue."""

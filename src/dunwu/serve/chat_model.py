@@ -134,7 +134,8 @@ class ChatModel:
         """Make the prompt of a conversation; see ``Template.encode_conversation``.
 
         Raises:
-            UserError: see there; it is refused before it is tokenized where it cannot but be too long.
+            UserError: see there, but whoever asks chose the messages, not the template; it is refused before it is
+                tokenized where it cannot but be too long.
         """
         texts = [
             *(message.content for message in messages),
@@ -144,7 +145,11 @@ class ChatModel:
         if size > self.positions * self._longest_token:
             text = f"the conversation has {size:,} bytes, and the model has {self.positions:,} positions"
             raise UserError(text, field="messages")
-        return self._template.encode_conversation(messages, tools)
+        try:
+            return self._template.encode_conversation(messages, tools)
+        except UserError as error:
+            field = "messages" if error.field == "prompt.template" else error.field
+            raise UserError(error.message, field=field) from error
 
     def decode(self, token_ids: Sequence[int]) -> str:
         """Write tokens of a reply as text, without what ends it."""

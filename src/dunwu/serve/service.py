@@ -134,11 +134,22 @@ class GenerationService:
         """Raise UserError where ``submit`` would, but for the queue: before an answer is promised that comes later."""
         self._plan(request)
 
+    def check_room(self, count: int, field: str) -> None:
+        """Check that so many answers could ever wait together.
+
+        Args:
+            count: of answers.
+            field: of the request, which asks for them.
+
+        Raises:
+            UserError: the queue is smaller.
+        """
+        if count > self.limits.queue:
+            raise UserError(f"{count:,} answers are more than the {self.limits.queue:,} that may wait", field=field)
+
     def _plan(self, request: ChatRequest) -> tuple[Int32[np.ndarray, " P"], str, Sampling, Grammar | None]:
         """Return a request's prompt, what of it is the answer's, how tokens are drawn, and the grammar of answers."""
-        if len(request.seeds) > self.limits.queue:
-            text = f"{len(request.seeds):,} answers are more than the {self.limits.queue:,} that may wait"
-            raise UserError(text, field="n")
+        self.check_room(len(request.seeds), "n")
         prompt, opening = self.model.encode(request.messages, request.tools)
         form = self._find_form(request)
         if request.begun:

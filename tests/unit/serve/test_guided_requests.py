@@ -211,6 +211,30 @@ def test_without_a_guide_each_is_a_400_that_names_the_option(
     assert error["param"] == field
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"best_of": 5}, "best_of: 5 answers are more than the 4 that may wait"),
+        ({"guided": {"width": 6}}, "guided.width: 5 answers are more than the 4 that may wait"),
+        ({"n": 5}, "n: 5 answers are more than the 4 that may wait"),
+        ({"vote": 5}, None),
+        ({"best_of": 4}, None),
+        ({"guided": {"width": 5}}, None),
+    ],
+)
+def test_more_than_may_wait_names_what_asked_for_it(
+    model: ChatModel, scripted: ScriptedGuide, options: dict[str, Any], message: str | None, streamed: bool
+) -> None:
+    scripted.by = lambda draft: len(draft.text)
+    service = GenerationService(model, ServiceLimits(max_sequences=4, queue=4))
+    with run_server(Answerer(service, guide=scripted)) as address, open_client(address) as client:
+        response = client.post(PATH, json=BODY | options | {"stream": streamed, "max_tokens": 20})
+    service.stop(0.0)
+    assert response.status_code == (400 if message else 200)
+    assert not message or response.json()["error"]["message"] == message
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -258,7 +258,7 @@ def test_what_cannot_be_asked_is_refused(service: GenerationService) -> None:
         Message(role="assistant", content="b"),
         Message(role="user", content="c"),
     )
-    with pytest.raises(UserError, match="several turns, which takes a chat template"):
+    with pytest.raises(UserError, match="messages: the conversation has several turns, which takes a chat template"):
         service.submit(replace(ask("a"), messages=turns))
     with pytest.raises(UserError, match="tools: the model's template knows no tools"):
         service.submit(ask("a", tools=({"type": "function"},)))
