@@ -13,6 +13,8 @@ import pytest
 
 from dunwu.serve.answering import Answerer
 from dunwu.serve.chat_model import ChatModel
+from dunwu.serve.http.bodies import ChatBody
+from dunwu.serve.http.responses_body import ResponsesBody
 from dunwu.serve.path_cache.store import PathCache
 from dunwu.serve.path_memory import PathMemory
 from dunwu.serve.records import ChatRequest
@@ -190,6 +192,10 @@ def test_items_become_turns(client: openai.OpenAI, asked: list[ChatRequest]) -> 
             "its type is to be object",
             "tools.0.parameters",
         ),
+        ({"extra_body": {"messages": []}}, "messages: no such field", "messages"),
+        ({"extra_body": {"response_format": {}}}, "response_format: no such field", "response_format"),
+        ({"extra_body": {"max_completion_tokens": 5}}, "max_completion_tokens: no such", "max_completion_tokens"),
+        ({"extra_body": {"tools.0.function.x": 1}}, "tools.0.function.x: no such field", "tools.0.function.x"),
         ({"max_output_tokens": 1, "text": {"format": {"type": "json_object"}}}, "no answer of 1", "max_output_tokens"),
         ({"extra_body": {"n": 2}}, "n: no such field", "n"),
         ({"extra_body": {"temprature": 2}}, "no such field; did you mean temperature?", "temprature"),
@@ -205,6 +211,20 @@ def test_what_is_wrong_is_a_400_that_says_so(
             ask(client, **options, **more)
         assert message in refused.value.message
         assert refused.value.param == field
+
+
+def test_a_body_is_read_once(nano: openai.OpenAI, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads, read = [], ResponsesBody.read
+
+    def count(body: ResponsesBody) -> ChatBody:
+        reads.append(body)
+        return read(body)
+
+    monkeypatch.setattr(ResponsesBody, "read", count)
+    whole = ask(nano, QUESTION, temperature=0.5, max_output_tokens=9)
+    *_, last = ask(nano, QUESTION, temperature=0.5, max_output_tokens=9, stream=True)
+    assert len(reads) == 2
+    assert (whole.temperature, last.response.temperature, last.response.max_output_tokens) == (0.5, 0.5, 9)
 
 
 def test_null_is_the_default(client: openai.OpenAI) -> None:

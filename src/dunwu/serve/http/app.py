@@ -71,8 +71,9 @@ def make_app(answerer: Answerer, keys: Keys | None = None) -> FastAPI:
     @app.post("/v1/responses")
     async def responses(request: Request) -> Response:
         body = parse_body(ResponsesBody, await read_body(request))
+        chat = body.read()
         with renamed_fields():
-            return await answer(request, body.read(), partial(ResponseForm, body=body))
+            return await answer(request, chat, partial(ResponseForm, body=body, chat=chat))
 
     async def answer(request: Request, body: ChatBody, make_form: Callable[[Heading], Form]) -> Response:
         _check_model(service, body.model)

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from typing import Any, Final
 
 from dunwu.serve.ballot import Vote
-from dunwu.serve.http.bodies import write_json
+from dunwu.serve.http.bodies import ChatBody, write_json
 from dunwu.serve.http.outcomes import Events, Gains, Heading, Outcome
 from dunwu.serve.http.responses_body import NamedItem, ResponsesBody
 from dunwu.serve.records import Finish, Piece
@@ -25,10 +25,11 @@ class ResponseForm:
     Args:
         heading: of all parts.
         body: what was asked, of which a response says much again.
+        chat: the same as a chat completion.
     """
 
-    def __init__(self, heading: Heading, *, body: ResponsesBody) -> None:
-        self._heading, self._body = heading, body
+    def __init__(self, heading: Heading, *, body: ResponsesBody, chat: ChatBody) -> None:
+        self._heading, self._asked = heading, _write_asked(body, chat)
 
     def write(self, outcome: Outcome) -> dict[str, Any]:
         """See ``Form``."""
@@ -63,7 +64,7 @@ class ResponseForm:
 
     def _write(self, items: Items, outcome: Outcome | None) -> dict[str, Any]:
         """Write the response: before anything of it has come, or with its outcome."""
-        head, body = self._heading, self._body
+        head = self._heading
         reason = REASONS.get(outcome.finishes[0]) if outcome else None
         return {
             "id": f"resp_{head.id}",
@@ -75,7 +76,7 @@ class ResponseForm:
             "error": None,
             "output": items.written,
             "usage": _count(outcome) if outcome else None,
-            **_write_asked(body),
+            **self._asked,
             "seed": head.seed,
             **head.more,
             **(outcome.more if outcome else {}),
@@ -175,9 +176,9 @@ def _count(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _write_asked(body: ResponsesBody) -> dict[str, Any]:
+def _write_asked(body: ResponsesBody, chat: ChatBody) -> dict[str, Any]:
     """Return what clients want to see again of what they asked."""
-    chat, choice = body.read(), body.tool_choice
+    choice = body.tool_choice
     return {
         "instructions": body.instructions or None,
         "max_output_tokens": body.max_output_tokens,

@@ -5,6 +5,7 @@ Nothing is stored, so a request brings its whole conversation with it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated, Any, Literal
@@ -21,6 +22,9 @@ CHATS_ALONE |= {"max_completion_tokens", "frequency_penalty", "presence_penalty"
 """Fields of chat completions that responses have not, or have by another name; all others are the same."""
 NAMES = {"messages": "input", "max_completion_tokens": "max_output_tokens", "response_format": "text.format"}
 """What the fields of a chat completion are called here."""
+
+FUNCTION = re.compile(r"^(tools\.\d+)\.function\.")
+"""Where a chat completion has the fields of a function; here they are the tool's own."""
 
 
 class ItemBody(Body):
@@ -203,10 +207,11 @@ class ResponsesBody(Body):
             "tools": [tool.write() for tool in self.tools],
             "tool_choice": choice.write() if isinstance(choice, NamedItem) else choice,
         }
-        try:
-            return ChatBody.model_validate(fields)
-        except ValidationError as error:
-            raise explain_body(error, dict.fromkeys(known)) from None
+        with renamed_fields():
+            try:
+                return ChatBody.model_validate(fields)
+            except ValidationError as error:
+                raise explain_body(error, dict.fromkeys(known)) from None
 
     def _write_messages(self) -> list[dict[str, Any]]:
         """Write items as messages; calls are of the turn before them, where that is the assistant's."""
@@ -226,13 +231,13 @@ class ResponsesBody(Body):
 
 @contextmanager
 def renamed_fields() -> Iterator[None]:
-    """Have errors name the fields of ``/v1/responses``."""
+    """Have errors of a derived chat completion name the fields of ``/v1/responses`` that it was derived from."""
     try:
         yield
     except UserError as error:
         field = error.field or ""
         found = next((name for name in NAMES if field == name or field.startswith(f"{name}.")), None)
-        renamed = NAMES[found] if found else field.replace(".function.", ".") if field.startswith("tools.") else field
+        renamed = NAMES[found] if found else FUNCTION.sub(r"\1.", field)
         if renamed != field:
             error.field, error.args = renamed, (f"{renamed}: {error.message}",)
         raise
