@@ -207,10 +207,11 @@ class GenerationService:
         for thread in self._threads:
             thread.join()
         with self._changed:
-            left = [*self._queue.list(), *(state for worker in self.workers for state in worker.batch.states)]
-            for state in left:
-                state.key[0].rows.clear()
-            replies = [state.key[0] for state in left]
+            replies = [state.key[0] for state in self._queue.list()]
+            for worker in self.workers:
+                replies += [state.key[0] for state in worker.batch.states]
+                self._let_go(worker.batch.states)
+                worker.batch.clear()
             self._end(replies, Fault("the server has stopped"))
         self._tell(replies)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,6 +18,7 @@ from dunwu.rollout.builtin.scheduler import SequenceState
 from dunwu.serve.chat_model import ChatModel
 from dunwu.serve.fair_queue import FairQueue
 from dunwu.serve.records import Busy, ChatRequest, Choice, Piece, Stopped
+from dunwu.serve.reply import Reply
 from dunwu.serve.service import GenerationService
 from dunwu.serve.voting import vote
 from dunwu.serve.workers import ServiceLimits
@@ -309,6 +311,24 @@ def test_who_waits_when_the_service_stops_is_freed(model: ChatModel, monkeypatch
     assert reply.is_finished
     with pytest.raises(Fault, match="the server has stopped"):
         reply.collect()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_stop_under_load_leaves_the_counts_balanced(model: ChatModel, seed: int) -> None:
+    service = GenerationService(model, ServiceLimits(max_sequences=8, queue=512))
+    choose, replies = random.Random(seed), list[Reply]()
+    for number in range(60):
+        seeds = [choose.randrange(1000) for _ in range(choose.randint(1, 4))]
+        replies.append(service.submit(ask(question_of(number), *seeds, client=f"client {number % 7}")))
+    service.wait_until(lambda: service.counts.finished > 2 * seed)
+    for reply in choose.sample(replies, 20):
+        reply.cancel()
+    service.stop(0.0)
+    counts = service.counts
+    assert counts.samples == counts.finished + counts.given_up + service.decoding + service.waiting
+    assert (service.decoding, service.waiting) == (0, 0)
+    assert counts.completion_tokens == sum(reply.count_tokens()[0] for reply in replies)
+    assert all(reply.is_finished and not reply.rows for reply in replies)
 
 
 def test_an_answer_that_ends_while_it_is_cancelled_is_counted_once(
