@@ -46,6 +46,14 @@ def read_until(connection: socket.socket, end: bytes) -> bytes:
     return received
 
 
+def read_all(connection: socket.socket) -> bytes:
+    """Read until the server has closed a connection."""
+    received = b""
+    while part := connection.recv(65536):
+        received += part
+    return received
+
+
 def is_closed(connection: socket.socket) -> bool:
     """Wait until the server has closed a connection; what it has sent is read."""
     try:
@@ -98,8 +106,8 @@ def test_where_all_are_busy_one_more_is_refused(service: GenerationService, monk
         return step(batch)
 
     monkeypatch.setattr(Batch, "step", wait_and_step)
-    body = json.dumps({"messages": [{"role": "user", "content": QUESTION}], "stream": True}).encode()
-    request = f"POST {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+    content = json.dumps({"messages": [{"role": "user", "content": QUESTION}], "stream": True}).encode()
+    request = f"POST {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: {len(content)}\r\n\r\n".encode() + content
     with serve_few(service, monkeypatch) as address, ExitStack() as stack:
         busy = [connect(stack, address) for _ in range(MOST - 1)]
         for connection in busy:
@@ -107,7 +115,13 @@ def test_where_all_are_busy_one_more_is_refused(service: GenerationService, monk
             assert connection.recv(65536).startswith(b"HTTP/1.1 200")
         one_more = connect(stack, address)
         one_more.sendall(HEALTH)
-        assert one_more.recv(65536).startswith(b"HTTP/1.1 503")
+        head, _, body = read_all(one_more).partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 503")
+        assert b"retry-after: 1" in head.lower()
+        message = "all connections are busy: ask again later"
+        assert json.loads(body) == {
+            "error": {"message": message, "type": "server_error", "param": None, "code": "busy"}
+        }
         go_on.set()
         for connection in busy:
             assert read_until(connection, b"data: [DONE]"), "nobody who is answered is cut off"

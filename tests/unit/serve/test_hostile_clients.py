@@ -182,6 +182,15 @@ def test_addresses_and_methods_that_are_none(http: httpx.Client) -> None:
     assert error_of(http.delete(PATH)) == "method not allowed"
 
 
+@pytest.mark.parametrize("path", ["/health", "/metrics", "/v1/models", "/v1/models/nano", "/", "/nothing", PATH])
+def test_head_is_get_without_a_body(http: httpx.Client, path: str) -> None:
+    head, get = http.head(path), http.get(path)
+    assert head.status_code == get.status_code
+    assert head.headers["content-type"] == get.headers["content-type"]
+    assert (head.content, bool(get.content)) == (b"", True)
+    assert http.head(path).status_code == head.status_code, "no byte of a body stays on the connection"
+
+
 SPECIAL = "<|endoftext|><|pad|><|spare-0|> <think></think><answer>9</answer> User: Assistant:"
 
 

@@ -3,6 +3,8 @@
 waiting   no whole request is there: for at most ``WHOLE_SECONDS``, between two requests ``IDLE_SECONDS``
 busy      a request is answered: as long as it takes, while the client reads
 full      who waits longest makes room for who comes, idle ones first; where all are busy, a request gets 503
+
+A client that closes its half of a connection has left: TCP says the same of both.
 """
 
 from __future__ import annotations
@@ -12,7 +14,10 @@ import resource
 from typing import Final, cast
 
 import h11
+from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from dunwu.serve.http.errors import Refusal, respond
 
 MOST_CONNECTIONS: Final = 1024
 """Open at once, where the system lets us have twice as many files."""
@@ -33,6 +38,7 @@ def count_connections() -> int:
 class Connection(H11Protocol):
     """See the module; HTTP itself is uvicorn's."""
 
+    _most: int | None = None
     _since = 0.0
     _has_begun = False
     _deadline: asyncio.TimerHandle | None = None
@@ -41,9 +47,15 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Make room where there is none, and wait for a request."""
         super().connection_made(transport)
-        if self.limit_concurrency is not None and len(self.connections) >= self.limit_concurrency:
+        self._most, self.limit_concurrency = self.limit_concurrency, None  # uvicorn would refuse in plain text
+        if self._is_full:
             self._make_room()
         self._follow()
+
+    def handle_events(self) -> None:
+        """Choose who answers the next request: the application, or its refusal."""
+        self.app = _refuse if self._is_full else self.config.loaded_app
+        super().handle_events()
 
     def data_received(self, data: bytes) -> None:
         """Read what has come; the end of the bound does not move with it."""
@@ -74,6 +86,10 @@ class Connection(H11Protocol):
         self._stop_waiting()
         self._stop_reading()
         super().connection_lost(exc)
+
+    @property
+    def _is_full(self) -> bool:
+        return self._most is not None and max(len(self.connections), len(self.tasks)) >= self._most
 
     @property
     def is_busy(self) -> bool:
@@ -111,3 +127,10 @@ class Connection(H11Protocol):
         longest = min(waiting, key=lambda one: (one._has_begun, one._since), default=None)
         if longest is not None:
             longest.give_up()
+
+
+async def _refuse(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request for which there is no place, and close its connection."""
+    response = respond(Refusal(503, "all connections are busy: ask again later", code="busy"))
+    response.headers["Connection"] = "close"
+    await response(scope, receive, send)

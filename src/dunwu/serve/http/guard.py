@@ -1,5 +1,7 @@
 """What stands before every request: the host's name, the key, the size of the body and the time that it takes.
 
+HEAD is answered as GET is, everywhere: the server below leaves the body out.
+
 It is plain ASGI, because a reply that streams shall reach the client, and its leaving us, without a stop between.
 """
 
@@ -67,6 +69,7 @@ class Guard:
             await send(message)
 
         answer = self._app
+        scope = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
         try:
             _check_host(HTTPConnection(scope))
             if scope["path"].startswith(OF_KEYS):
