@@ -22,7 +22,7 @@ from starlette.exceptions import HTTPException
 from dunwu.config.schema.base import Strict
 from dunwu.errors import Fault, UserError
 from dunwu.observatory.web.assets import send_asset
-from dunwu.serve.http.errors import Refusal
+from dunwu.serve.http.errors import Refusal, respond
 from dunwu.serve.http.guard import read_body
 from dunwu.serve.review import pages
 from dunwu.serve.review.access import COOKIE, SESSION_SECONDS, Access, read_form
@@ -41,6 +41,9 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+
+CODES = {401: "invalid_api_key", 403: "not_allowed"}
+"""Words for programs, by the status of who may not do something."""
 
 
 class DecisionBody(Strict):
@@ -61,37 +64,38 @@ class _Route(APIRoute):
             try:
                 response: Response = await handle(request)
             except (HTTPException, UserError, Fault) as error:
-                response = self.show_error(*_find_status(error))
+                response = self.show_error(_to_refusal(error))
                 response.headers.update(getattr(error, "headers", None) or {})
             response.headers.update(HEADERS)
             return response
 
         return answer
 
-    def show_error(self, status: int, text: str) -> Response:
+    def show_error(self, error: Refusal) -> Response:
         """Say what went wrong, as JSON."""
-        return JSONResponse({"error": {"message": text, "code": status}}, status)
+        return respond(error)
 
 
 class _PageRoute(_Route):
     """Says what went wrong on a page; where somebody should sign in first, leads there."""
 
-    def show_error(self, status: int, text: str) -> Response:
+    def show_error(self, error: Refusal) -> Response:
         """Say what went wrong, as HTML."""
-        if status == 401:
+        if error.status == 401:
             return RedirectResponse("/review/sign-in", 303)
-        return HTMLResponse(pages.show_error(text, None), status)
+        return HTMLResponse(pages.show_error(str(error), None), error.status)
 
 
-def _find_status(error: HTTPException | UserError | Fault) -> tuple[int, str]:
-    if isinstance(error, HTTPException):
-        return error.status_code, str(error.detail)
+def _to_refusal(error: HTTPException | UserError | Fault) -> Refusal:
     if isinstance(error, Refusal):
-        return error.status, str(error)
+        return error
+    if isinstance(error, HTTPException):
+        return Refusal(error.status_code, str(error.detail), code=CODES.get(error.status_code))
     if isinstance(error, Fault):
-        return 503, "this cannot be kept at the moment, so nothing was done"
-    known = {UnknownAnswer: 404, Conflict: 409}
-    return known.get(type(error), 400), str(error)
+        return Refusal(503, "this cannot be kept at the moment, so nothing was done", code="not_kept")
+    known = {UnknownAnswer: (404, "no_such_answer"), Conflict: (409, "conflict")}
+    status, code = known.get(type(error), (400, "invalid_value"))
+    return Refusal(status, error.message, field=error.field, code=code)
 
 
 def make_review_router(queue: HeldQueue, keys: Keys | None, *, clock: Callable[[], float] = time.time) -> APIRouter:

@@ -15,6 +15,7 @@ from dunwu.serve.http.guard import LIMITS
 from dunwu.serve.review.access import SESSION_SECONDS
 from dunwu.serve.review.held_queue import HeldQueue
 from dunwu.serve.review.keys import Keys, KeySpec, Role, make_key
+from dunwu.serve.review.records import UnknownAnswer
 from dunwu.serve.review.router import make_review_router
 
 ROLES: dict[str, Role] = {"ward": "client", "lab": "client", "ann": "reviewer", "bob": "reviewer", "eve": "admin"}
@@ -58,9 +59,10 @@ def bearer(name: str) -> dict[str, str]:
 
 def say(response: Any) -> str:
     """What an error says."""
-    message: str = response.json()["error"]["message"]
-    assert "\n" not in message
-    return message
+    error = response.json()["error"]
+    assert set(error) == {"message", "type", "param", "code"}, "as everywhere"
+    assert "\n" not in error["message"]
+    return str(error["message"])
 
 
 def test_a_client_polls_until_a_reviewer_has_decided(world: World) -> None:
@@ -85,6 +87,24 @@ def test_a_client_polls_until_a_reviewer_has_decided(world: World) -> None:
         }  # fmt: skip
     log = client.get("/v1/review/log", headers=bearer("eve")).json()
     assert (log["broken"], log["head"]["lines"]) == (None, 4)
+
+
+def test_errors_have_the_shape_of_all_others(world: World) -> None:
+    client, poll = world.client(), f"/v1/held/{world.held}"
+    assert client.get("/v1/held/0", headers=bearer("ward")).json()["error"] == {
+        "message": str(UnknownAnswer()), "type": "invalid_request_error", "param": None, "code": "no_such_answer",
+    }  # fmt: skip
+    found = {
+        client.get(poll): (401, None, "invalid_api_key"),
+        client.get("/v1/review/waiting", headers=bearer("ward")): (403, None, "not_allowed"),
+        client.post(f"/v1/review/{world.held}/decide", headers=bearer("ann"), json={"verdict": "x"}): (
+            400, "verdict", "invalid_value",
+        ),
+    }  # fmt: skip
+    for response, expected in found.items():
+        assert say(response)
+        error = response.json()["error"]
+        assert (response.status_code, error["param"], error["code"]) == expected
 
 
 @pytest.mark.parametrize("asker", ["ward", "ann", "eve"])
