@@ -189,6 +189,11 @@ class ChatBody(Body):
         return self.response_format is not None and self.response_format.read() is not None
 
     @property
+    def compiles(self) -> bool:
+        """Whether it brings what is compiled before the first token: a form, or tools."""
+        return bool(self.has_form or self.structured_outputs or self.tools)
+
+    @property
     def may_be_remembered(self) -> bool:
         """Whether a stored answer would do: nobody asks for a certain seed, several answers, or log-probabilities."""
         return self.seed is None and self.n == 1 and not self.logprobs
