@@ -244,6 +244,9 @@ def parse_body(kind: type[Parsed], content: bytes) -> Parsed:
         kind: its fields.
         content: JSON.
 
+    Returns:
+        The body, validated.
+
     Raises:
         Refusal: the body is none of that kind.
     """

@@ -35,6 +35,9 @@ def explain_body(error: ValidationError, known: Mapping[str, Any]) -> Refusal:
     Args:
         error: of pydantic.
         known: the fields that there are.
+
+    Returns:
+        What the client gets.
     """
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     place = [str(part) for part in first["loc"] if part != "str" and not str(part).endswith("]")]  # no union's members

@@ -121,6 +121,9 @@ async def read_body(request: Request, wanted: str = JSON) -> bytes:
         request: whose body.
         wanted: the type that it must have where it names one.
 
+    Returns:
+        The whole body.
+
     Raises:
         Refusal: it is too large, takes too long, ends too early, or says that it is something else.
     """

@@ -7,7 +7,15 @@ from dunwu.serve.service import GenerationService
 
 
 def write_metrics(service: GenerationService, requests: RequestCounts) -> str:
-    """Write what the service does and has done: requests, samples (a request may have several) and tokens."""
+    """Write what the service does and has done: requests, samples (a request may have several) and tokens.
+
+    Args:
+        service: counts samples and tokens.
+        requests: what became of requests.
+
+    Returns:
+        The lines.
+    """
     counts = service.counts
     rows = (
         ("requests_total", "counter", "Requests for answers that were taken and have ended.", requests.taken),

@@ -110,6 +110,10 @@ class Responder:
 def check_model(service: GenerationService, name: str) -> None:
     """Check the name of a model; none stands for the one that is here.
 
+    Args:
+        service: whose model it has to be.
+        name: that a client gave.
+
     Raises:
         Refusal: another is asked for.
     """

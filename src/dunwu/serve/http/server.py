@@ -96,7 +96,16 @@ class _Server(uvicorn.Server):
 
 
 def configure(answerer: Answerer, keys: Keys | None, *, patience: int) -> uvicorn.Config:
-    """Configure the server: what a request may be before the application sees it, and how it ends; see ``serve``."""
+    """Configure the server: what a request may be before the application sees it, and how it ends.
+
+    Args:
+        answerer: see ``serve``.
+        keys: see ``make_app``.
+        patience: see ``serve``.
+
+    Returns:
+        What uvicorn runs by.
+    """
     return uvicorn.Config(
         make_app(answerer, keys),
         http=Connection,
