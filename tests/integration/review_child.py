@@ -60,7 +60,9 @@ def review(queue: HeldQueue, random: Random) -> None:
     if chosen.claimed_by not in (None, reviewer):
         reviewer = chosen.claimed_by or ""
     queue.claim(chosen.id, reviewer)
-    verdict, text = random.choice((("accept", chosen.answer), ("edit", f"edited {chosen.id}"), ("reject", "")))
+    verdict, text = random.choice(
+        (("accept", chosen.answer), ("edit", f"edited {chosen.id}"), ("reject", f"refused {chosen.id}"))
+    )
     queue.decide(chosen.id, reviewer, verdict, text, "because")  # type: ignore[arg-type]  # of the three texts
     say("decided", chosen.id, verdict, text)
 

@@ -99,7 +99,7 @@ def check_acknowledged(said: Said, rows: dict[str, tuple[str, ...]]) -> None:
             assert [verdict, text] == words[2:]
         elif words[2] == "released":
             assert [state, verdict, text] == words[2:]
-            assert text == {"accept": answer, "edit": f"edited {held_id}", "reject": ""}[verdict]
+            assert text == {"accept": answer, "edit": f"edited {held_id}", "reject": f"refused {held_id}"}[verdict]
         else:
             assert words[2:] == ["held", "", ""], "a text without a verdict"
             assert held_id not in decided, "a verdict was lost"

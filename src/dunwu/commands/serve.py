@@ -122,7 +122,7 @@ def serve(
         if surroundings.cache:
             cache = opened.enter_context(PathCache(surroundings.cache, surroundings.cache_bytes, notify=message))
         if policy:
-            queue = HeldQueue(surroundings.review)
+            queue = HeldQueue(surroundings.review, refusals=policy.refusals)
             opened.callback(queue.close)
         score = open_score(surroundings.safety_model, policy) if surroundings.safety_model else None
         guide = open_guide(surroundings.guide) if surroundings.guide is not None else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,21 @@ def test_what_stands_around_the_model_is_checked_before_it_is_opened(folder: Pat
     second = say(folder, policy="second.toml", keys="keys.toml")
     assert second.startswith("second.toml: verification.model: no/such/second: no model: neither")
     assert say(folder, policy="p.toml", keys="keys.toml", cache="new.db") == "the model was opened"
+
+
+def test_the_queue_knows_what_the_policy_says_instead_of_an_answer(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known: list[Mapping[str, str]] = []
+
+    def open_queue(path: Path, *, refusals: Mapping[str, str]) -> HeldQueue:
+        known.append(refusals)
+        return HeldQueue(path, refusals=refusals)
+
+    monkeypatch.setattr("dunwu.commands.serve.HeldQueue", open_queue)
+    (folder / "p.toml").write_text(f'{POLICY}refusal = "Ask a nurse."\n')
+    assert say(folder, policy="p.toml", keys="keys.toml") == "the model was opened"
+    assert known == [{"a": "Ask a nurse."}]
 
 
 def test_a_queue_that_another_process_has_is_met_before_the_model(

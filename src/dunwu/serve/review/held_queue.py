@@ -15,7 +15,7 @@ import json
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,6 +33,8 @@ MOST_WAITING = 10_000
 """Answers that may wait; one more is refused, so that no client fills the disk."""
 LONGEST_REASON = 2000
 """Characters of a reviewer's reason."""
+DECLINED = "A reviewer has declined to release this answer."
+"""What a client reads in the place of a rejected answer, where neither reviewer nor policy says it otherwise."""
 _SEEN = "id, client, question, reasoning, answer, topics, reasons, state, claimed_by, claimed_until, created"
 
 
@@ -42,18 +44,21 @@ class HeldQueue:
     Args:
         folder: Made where it is missing.
         clock: Gives seconds of the epoch.
+        refusals: By topic: what a client reads in the place of a rejected answer; see ``Policy.refusals``.
 
     Raises:
         UserError: Another process has the folder.
         Fault: The file system refuses, or the log is not the one that the database knows.
     """
 
-    def __init__(self, folder: Path, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, folder: Path, clock: Callable[[], float] = time.time, refusals: Mapping[str, str] | None = None
+    ) -> None:
         if not folder.exists():
             make_directory(folder)
             folder.chmod(PRIVATE)
         self.path = folder / "queue.sqlite"
-        self._clock, self._lock = clock, threading.Lock()
+        self._clock, self._lock, self._refusals = clock, threading.Lock(), refusals or {}
         self._database = open_database(self.path)
         try:
             self._log = AuditLog(folder / "audit.jsonl", self._database)
@@ -155,7 +160,8 @@ class HeldQueue:
             held_id: Which.
             reviewer: Who decides.
             verdict: ``accept`` the answer as it is, ``edit`` it, or ``reject`` it.
-            text: The edited answer, or what the client reads in the place of a rejected one.
+            text: The edited answer, or what the client reads in the place of a rejected one; "" for a rejected one:
+                see ``HeldAnswer.refusal``.
             reason: Why; needed unless the answer is accepted.
 
         Raises:
@@ -166,6 +172,8 @@ class HeldQueue:
         text, reason = _mend(text), _mend(reason).strip()
         _check_verdict(verdict, text, reason)
         with self._transaction() as now:
+            if verdict == "reject" and not text.strip():
+                text = self._find_refusal(held_id)
             changed = self._database.execute(
                 "UPDATE held SET state = ?, verdict = ?, text = iif(? = 'accept', answer, ?), reviewer = ?, reason = ?,"
                 " decided = ? WHERE id = ? AND state = 'held' AND claimed_by = ?",
@@ -296,7 +304,16 @@ class HeldQueue:
         found = [dict(zip(_SEEN.split(", "), row, strict=True)) for row in rows]
         for one in found:
             one.update({name: tuple(json.loads(one[name])) for name in ("topics", "reasons")})
+            one["refusal"] = self._choose_refusal(one["topics"])
         return [HeldAnswer(**one) for one in found]
+
+    def _find_refusal(self, held_id: str) -> str:
+        """Find what a client reads where its answer is rejected without a text."""
+        row = self._database.execute("SELECT topics FROM held WHERE id = ?", (held_id,)).fetchone()
+        return self._choose_refusal(json.loads(row[0]) if row else ())
+
+    def _choose_refusal(self, topics: Sequence[str]) -> str:
+        return next((self._refusals[topic] for topic in topics if topic in self._refusals), DECLINED)
 
     def _add_notice(self, held_id: str, now: float) -> None:
         self._database.execute(

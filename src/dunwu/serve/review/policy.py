@@ -68,7 +68,8 @@ class Topic(Strict):
     applies_to: Annotated[tuple[Place, ...], Field(min_length=1)] = ("question", "reasoning", "answer")
     """Where the rules look."""
     refusal: str | None = None
-    """For ``refuse``: what is answered instead; None: the policy's."""
+    """What is answered instead: of a refused answer; while one is held; of one that a reviewer rejects without a text.
+    None: the policy's for a refused one, nothing while it is held, a standard line where it is rejected."""
 
     @model_validator(mode="after")
     def _has_a_rule(self) -> Self:
@@ -125,6 +126,11 @@ class Policy(Strict):
         """Seconds that an answer may wait for a person."""
         count, unit = self.expire_after.split()
         return int(count) * (3600.0 if unit.startswith("hour") else 86400.0)
+
+    @property
+    def refusals(self) -> dict[str, str]:
+        """By topic: what is answered instead, where a topic says it."""
+        return {name: topic.refusal for name, topic in self.topics.items() if topic.refusal}
 
     @property
     def verifies(self) -> bool:

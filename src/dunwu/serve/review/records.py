@@ -41,6 +41,8 @@ class HeldAnswer:
         claimed_by: The reviewer who has it; None for nobody.
         claimed_until: Until when, in seconds of the epoch.
         created: When it was held.
+        refusal: What the client reads where it is rejected, and the reviewer writes nothing: a topic's text, or a
+            standard line.
     """
 
     id: str
@@ -54,6 +56,7 @@ class HeldAnswer:
     claimed_by: str | None
     claimed_until: float
     created: float
+    refusal: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

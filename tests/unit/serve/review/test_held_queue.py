@@ -54,7 +54,7 @@ def events(queue: HeldQueue) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(
     ("verdict", "text", "state", "released"),
-    [("accept", "ignored", "accepted", "5 mg"), ("edit", "4 mg", "edited", "4 mg"), ("reject", "", "rejected", "")],
+    [("accept", "ignored", "accepted", "5 mg"), ("edit", "4 mg", "edited", "4 mg"), ("reject", "no", "rejected", "no")],
 )
 def test_the_text_is_given_out_after_a_verdict_alone(
     queue: HeldQueue, verdict: Verdict, text: str, state: str, released: str
@@ -70,6 +70,28 @@ def test_the_text_is_given_out_after_a_verdict_alone(
     assert [queue.fetch(held, "ward") for _ in range(3)] == [expected] * 3
     assert [event["event"] for event in events(queue)] == ["held", "claimed", "decided", "released"]
     assert queue.verify_log() is None
+
+
+@pytest.mark.parametrize(
+    ("topics", "read"),
+    [
+        ((), "A reviewer has declined to release this answer."),
+        (("dose",), "A reviewer has declined to release this answer."),
+        (("dose", "poison", "self-harm"), "Call the poison line."),
+    ],
+)
+@pytest.mark.parametrize("text", ["", " \n"])
+def test_a_client_is_never_left_without_words(tmp_path: Path, topics: tuple[str, ...], read: str, text: str) -> None:
+    refusals = {"self-harm": "Talk to someone.", "poison": "Call the poison line."}
+    queue = HeldQueue(tmp_path / "review", refusals=refusals)
+    held = queue.hold("ward", "q", "", "5 mg", topics=topics)
+    queue.claim(held, "ann")
+    assert queue.find(held).refusal == read, "reviewers see what the client will read"
+    queue.decide(held, "ann", "reject", text, "why")
+    assert queue.fetch(held, "ward") == Delivery(id=held, state="released", verdict="reject", text=read)
+    with pytest.raises(UnknownAnswer):
+        queue.decide("held-0", "ann", "reject", "", "why")
+    queue.close()
 
 
 def test_the_log_has_no_texts_but_their_hashes(queue: HeldQueue) -> None:

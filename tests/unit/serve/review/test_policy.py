@@ -80,6 +80,13 @@ def test_without_more_a_vote_of_eight_verifies_and_answers_wait_for_a_week(tmp_p
     assert read_policy(tmp_path / "p.toml").verification.vote is None, "what is named, and nothing else"
 
 
+def test_topics_say_what_is_answered_instead() -> None:
+    refusals = read_policy("safety").refusals
+    assert list(refusals) == ["self-harm"]
+    assert refusals["self-harm"].startswith("Please talk to someone you trust")
+    assert read_policy("medicine").refusals == {}
+
+
 def test_a_missing_file_names_policies_of_dunwu() -> None:
     with pytest.raises(UserError, match=r"^medicin: no such file; did you mean medicine\?$"):
         read_policy("medicin")

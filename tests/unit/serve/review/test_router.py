@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 
 from dunwu.serve.http.guard import LIMITS
 from dunwu.serve.review.access import SESSION_SECONDS
-from dunwu.serve.review.held_queue import HeldQueue
+from dunwu.serve.review.held_queue import DECLINED, HeldQueue
 from dunwu.serve.review.keys import Keys, KeySpec, Role, make_key
 from dunwu.serve.review.records import UnknownAnswer
 from dunwu.serve.review.router import make_review_router
@@ -236,6 +236,15 @@ def test_a_rejected_answer_is_not_what_the_client_reads(world: World) -> None:
     client.post(f"{page}/reject", headers=FORM, data={"text": "Ask your doctor.", "reason": "dangerous"})
     delivery = world.queue.fetch(world.held, "ward")
     assert (delivery.verdict, delivery.text) == ("reject", "Ask your doctor.")
+
+
+def test_a_reviewer_reads_what_the_client_would_where_they_write_nothing(world: World) -> None:
+    client = world.signed_in("ann")
+    page = f"/review/answers/{world.held}"
+    client.post(f"{page}/claim", headers=FORM, data={})
+    assert DECLINED in client.get(page).text
+    client.post(f"{page}/reject", headers=FORM, data={"text": "", "reason": "dangerous"})
+    assert world.queue.fetch(world.held, "ward").text == DECLINED
 
 
 def test_what_a_model_wrote_stays_text(world: World) -> None:
