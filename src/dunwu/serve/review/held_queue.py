@@ -23,7 +23,16 @@ from dunwu.errors import Fault, UserError
 from dunwu.runs.atomic import make_directory
 from dunwu.serve.review.audit_log import AuditLog, BrokenLine, Head, verify_log
 from dunwu.serve.review.database import open_database, translate_refusals
-from dunwu.serve.review.records import STATES, Conflict, Delivery, HeldAnswer, Notice, UnknownAnswer, Verdict
+from dunwu.serve.review.records import (
+    STATES,
+    Conflict,
+    Delivery,
+    HeldAnswer,
+    Notice,
+    UnknownAnswer,
+    Verdict,
+    check_verdict,
+)
 
 CLAIM_SECONDS = 900.0
 """How long a claimed answer is one reviewer's alone."""
@@ -31,8 +40,6 @@ PRIVATE = 0o700
 """Rights of a new folder: questions and answers lie in it."""
 MOST_WAITING = 10_000
 """Answers that may wait; one more is refused, so that no client fills the disk."""
-LONGEST_REASON = 2000
-"""Characters of a reviewer's reason."""
 DECLINED = "A reviewer has declined to release this answer."
 """What a client reads in the place of a rejected answer, where neither reviewer nor policy says it otherwise."""
 _SEEN = "id, client, question, reasoning, answer, topics, reasons, state, claimed_by, claimed_until, created"
@@ -170,7 +177,7 @@ class HeldQueue:
             Conflict: It is decided, or not claimed by this reviewer.
         """
         text, reason = _mend(text), _mend(reason).strip()
-        _check_verdict(verdict, text, reason)
+        check_verdict(verdict, text, reason)
         with self._transaction() as now:
             if verdict == "reject" and not text.strip():
                 text = self._find_refusal(held_id)
@@ -236,13 +243,20 @@ class HeldQueue:
                 self._add_notice(held_id, now)
         return len(rows)
 
-    def list_due_notices(self, limit: int = 100) -> list[Notice]:
-        """Return webhooks whose time has come."""
+    def list_due_notices(self, url: str | None = None) -> list[Notice]:
+        """List webhooks whose time has come: of each address the one that is due longest.
+
+        Args:
+            url: An address of which alone it is asked; None: of all.
+
+        Returns:
+            Those that are due longest first.
+        """
         with self._reading():
             rows = self._database.execute(
-                "SELECT held_id, url, attempts, iif(state = 'expired', 'expired', 'decided') FROM notices"
-                " JOIN held ON id = held_id WHERE due <= ? ORDER BY due LIMIT ?",
-                (self._clock(), limit),
+                "SELECT held_id, url, attempts, iif(state = 'expired', 'expired', 'decided'), min(due) FROM notices"
+                " JOIN held ON id = held_id WHERE due <= ?1 AND url = coalesce(?2, url) GROUP BY url ORDER BY min(due)",
+                (self._clock(), url),
             ).fetchall()
         return [Notice(held_id=row[0], url=row[1], attempts=row[2], event=row[3]) for row in rows]
 
@@ -330,18 +344,6 @@ class HeldQueue:
         if state != "held":
             return Conflict(f"the answer is {state} already")
         return Conflict(f"{claimed_by} has claimed the answer" if claimed_by else "claim the answer first")
-
-
-def _check_verdict(verdict: str, text: str, reason: str) -> None:
-    """Raise UserError where a verdict lacks what it needs."""
-    if verdict not in STATES:
-        raise UserError(f"must be accept, edit or reject, not {verdict!r:.60}", field="verdict")
-    if verdict == "edit" and not text.strip():
-        raise UserError("an edited answer has a text", field="text")
-    if verdict != "accept" and not reason:
-        raise UserError("say why", field="reason")
-    if len(reason) > LONGEST_REASON:
-        raise UserError(f"has {len(reason):,} characters, and may have {LONGEST_REASON:,}", field="reason")
 
 
 def _mend(text: str) -> str:

@@ -12,6 +12,8 @@ State = Literal["held", "accepted", "edited", "rejected", "released", "expired"]
 Verdict = Literal["accept", "edit", "reject"]
 STATES: Final[dict[Verdict, State]] = {"accept": "accepted", "edit": "edited", "reject": "rejected"}
 """The state that a verdict leads to."""
+LONGEST_REASON: Final = 2000
+"""Characters of a reviewer's reason."""
 
 
 class UnknownAnswer(UserError):  # noqa: N818 -- what it says, it says by its name
@@ -91,3 +93,24 @@ class Notice:
     url: str
     attempts: int
     event: Literal["decided", "expired"]
+
+
+def check_verdict(verdict: str, text: str, reason: str) -> None:
+    """Make sure that a verdict has what it needs.
+
+    Args:
+        verdict: What a reviewer decides, as it was written.
+        text: What the client shall read.
+        reason: Why.
+
+    Raises:
+        UserError: It is none, or text or reason are missing or too long.
+    """
+    if verdict not in STATES:
+        raise UserError(f"must be accept, edit or reject, not {verdict!r:.60}", field="verdict")
+    if verdict == "edit" and not text.strip():
+        raise UserError("an edited answer has a text", field="text")
+    if verdict != "accept" and not reason:
+        raise UserError("say why", field="reason")
+    if len(reason) > LONGEST_REASON:
+        raise UserError(f"has {len(reason):,} characters, and may have {LONGEST_REASON:,}", field="reason")

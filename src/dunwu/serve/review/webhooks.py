@@ -14,6 +14,8 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -25,6 +27,8 @@ ANSWER_SECONDS = 5.0
 """How long the one who hears may take for the first line of a reply; nothing more of it is read."""
 LOOK_SECONDS = 1.0
 """How often notices that are due are looked for."""
+MOST_AT_ONCE = 8
+"""Addresses to which notices are sent at the same time."""
 MOST_ATTEMPTS = 16
 LONGEST_PAUSE = 600.0
 """Seconds between two attempts, which begin at one second and double."""
@@ -110,7 +114,9 @@ def _read_status(connection: socket.socket) -> int:
 
 
 class WebhookSender:
-    """Sends what is due, in a thread of its own; what a restart finds due goes on.
+    """Sends what is due, in threads of its own; what a restart finds due goes on.
+
+    Each address has a thread while something is due there, so one that hangs delays itself alone.
 
     Args:
         queue: Has the notices.
@@ -121,42 +127,60 @@ class WebhookSender:
         self._queue, self._post = queue, post
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="webhooks", daemon=True)
+        self._pool = ThreadPoolExecutor(MOST_AT_ONCE, "webhook")
+        self._busy = set[str]()
 
     def start(self) -> None:
         """Begin to send."""
         self._thread.start()
 
     def close(self) -> None:
-        """Stop after the notice that is being sent; the queue is closed after this."""
+        """Stop after the notices that are being sent; the queue is closed after this."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
+        self._pool.shutdown(cancel_futures=True)
 
-    def send_due(self) -> int:
-        """Send every notice that is due once.
+    def send_due(self) -> list[Future[int]]:
+        """Begin to send what is due, and wait for nobody.
 
         Returns:
-            How many were taken.
+            Of each address to which nothing was being sent already, how many notices it takes.
+
+        Raises:
+            Fault: The queue cannot be read.
+        """
+        waiting = [notice.url for notice in self._queue.list_due_notices() if notice.url not in self._busy]
+        self._busy.update(waiting)
+        return [self._pool.submit(self._send_all, url) for url in waiting]
+
+    def _send_all(self, url: str) -> int:
+        """Send what is due at an address, up to the first that it does not take; return how many it took.
+
+        The rest is sent at the next look, behind other addresses.
         """
         taken = 0
-        for notice in self._queue.list_due_notices():
-            if self._stop.is_set():
-                break
-            error, retry = None, None
-            try:
-                self._post(notice)
+        try:
+            while not self._stop.is_set() and (due := self._queue.list_due_notices(url)) and self._send(due[0]):
                 taken += 1
-            except UserError as refusal:  # an address that is elsewhere is not tried again
-                error = str(refusal)
-            except OSError as failure:
-                error = str(failure)
-                retry = min(2.0**notice.attempts, LONGEST_PAUSE) if notice.attempts + 1 < MOST_ATTEMPTS else None
-            self._queue.record_notice(notice, error, retry)
+        finally:
+            self._busy.discard(url)
         return taken
+
+    def _send(self, notice: Notice) -> bool:
+        """Send a notice, keep how that went, and return whether it was taken."""
+        error, retry = None, None
+        try:
+            self._post(notice)
+        except UserError as refusal:  # an address that is elsewhere is not tried again
+            error = str(refusal)
+        except OSError as failure:
+            error = str(failure)
+            retry = min(2.0**notice.attempts, LONGEST_PAUSE) if notice.attempts + 1 < MOST_ATTEMPTS else None
+        self._queue.record_notice(notice, error, retry)
+        return error is None
 
     def _run(self) -> None:
         while not self._stop.wait(LOOK_SECONDS):
-            try:
+            with suppress(Fault, UserError):  # a full disk may have room again; what was sent is sent again then
                 self.send_due()
-            except (Fault, UserError):  # a full disk may have room again; what was sent is sent again then
-                continue
