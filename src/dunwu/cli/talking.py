@@ -62,6 +62,7 @@ def chat(
     """Talk to a model in the terminal.
 
     A question from a pipe is answered on stdout: echo "..." | dunwu chat MODEL
+    All of stdin is one question; lines such as /vote 4 are commands in a terminal alone.
     """
     keep_freed_memory()
     with show_activity(f"opening {model}"):

@@ -37,6 +37,9 @@ def converse(answerer: Answerer, settings: Settings, read_line: Callable[[], str
         question = clean_input(sys.stdin.read()).strip()
         if not question:
             raise UserError("is empty: nothing was asked", file="stdin")
+        first = question.splitlines()[0]
+        if conversation.knows(first):
+            screen.say(f"{first:.20} is asked, not obeyed: stdin is one question; options: --help")
         _answer(answerer, conversation, screen, question)
         return
     if not conversation.takes_turns:

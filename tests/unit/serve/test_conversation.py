@@ -97,6 +97,34 @@ def talk(service: GenerationService, monkeypatch: pytest.MonkeyPatch, *lines: st
     return str(file.getvalue())
 
 
+@pytest.mark.parametrize(
+    ("piped", "said"),
+    [
+        ("/vote 4\nWhat is 3+4?", "/vote 4 is asked, not obeyed: stdin is one question"),
+        ("\n/help", "/help is asked, not obeyed"),
+        ("/usr/bin is full", ""),
+        ("What does /vote 4 do?", ""),
+        ("Say this:\n/vote 4", ""),
+    ],
+)
+def test_commands_in_a_pipe_are_asked_and_not_in_silence(
+    service: GenerationService,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    piped: str,
+    said: str,
+) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("dunwu.commands.chat._answer", lambda *given: asked.append(given[-1]))
+    monkeypatch.setattr("sys.stdin", io.StringIO(piped))
+    monkeypatch.setenv("COLUMNS", "200")
+    converse(Answerer(service), Settings(temperature=1.0, top_p=1.0))
+    assert asked == [piped.strip()], "all of it, as in other programs"
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert (shown.err.startswith(said), bool(shown.err)) == (True, bool(said))
+
+
 def test_it_says_what_an_answer_took(service: GenerationService, monkeypatch: pytest.MonkeyPatch) -> None:
     best = talk(service, monkeypatch, "/best 4", QUESTION)
     assert "the guide took the best: score 0." in best

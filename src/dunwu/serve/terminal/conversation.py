@@ -144,7 +144,17 @@ class Conversation:
             UserError: there is no such command, or not with that value.
         """
         name, _, value = line.removeprefix("/").partition(" ")
-        commands: dict[str, Callable[[str], str]] = {
+        commands = self._list_commands()
+        if name not in commands:
+            raise UserError(f"there is no command /{name:.40}{did_you_mean(name, commands)}; /help names them")
+        return commands[name](value.strip())
+
+    def knows(self, line: str) -> bool:
+        """Return whether a line begins with a command."""
+        return line.startswith("/") and line[1:].partition(" ")[0] in self._list_commands()
+
+    def _list_commands(self) -> dict[str, Callable[[str], str]]:
+        return {
             "vote": self._set_vote,
             "best": self._set_best,
             "guided": self._set_guided,
@@ -159,9 +169,6 @@ class Conversation:
             "help": lambda _: HELP,
             "quit": self._leave,
         }
-        if name not in commands:
-            raise UserError(f"there is no command /{name:.40}{did_you_mean(name, commands)}; /help names them")
-        return commands[name](value.strip())
 
     def _set_vote(self, value: str) -> str:
         number, _, more = value.partition(" ")
