@@ -263,4 +263,4 @@ def test_a_conversation_in_a_terminal(tmp_path: Path) -> None:
     assert terminal.wait() == 0
     saved = json.loads((tmp_path / "talk.json").read_text())
     assert saved["turns"][0]["question"] == QUESTION
-    assert saved["settings"]["vote"] == 4
+    assert saved["turns"][0]["settings"]["vote"] == 1

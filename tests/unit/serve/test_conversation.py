@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import json
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from dunwu.errors import UserError
 from dunwu.serve.answering import Answerer, Order
 from dunwu.serve.guided import SearchLimits
 from dunwu.serve.guides import Draft
+from dunwu.serve.records import Choice
 from dunwu.serve.service import GenerationService
 from dunwu.serve.terminal.conversation import Conversation, Settings
 from dunwu.types import Message
@@ -84,6 +87,26 @@ def test_without_a_guide_the_option_is_named_and_nothing_changes(line: str) -> N
 def test_what_is_wrong_is_said_in_a_line(line: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         begin(has_guide=True).obey(line)
+
+
+def test_a_saved_turn_has_the_settings_that_it_was_asked_with(tmp_path: Path) -> None:
+    conversation = begin(has_guide=False)
+    choice = Choice(reasoning="15 + 7", content="22", finish="stop", tokens=9, thinking_tokens=6)
+    requests = []
+    for line in ("/vote 4", "/budget 30", "/seed random", "/system Be brief."):
+        request, seed = conversation.ask(QUESTION)
+        requests.append(request)
+        conversation.keep(QUESTION, choice, seed, {"vote": {"samples": 4}} if conversation.order.votes else {})
+        conversation.obey(line)
+    conversation.obey("/temperature 0")
+    conversation.obey(f"/save {tmp_path / 'talk.json'}")
+    saved = json.loads((tmp_path / "talk.json").read_text())
+    assert [turn["settings"]["vote"] for turn in saved["turns"]] == [1, 4, 4, 4]
+    assert [turn["settings"]["budget"] for turn in saved["turns"]] == [None, None, 30, 30]
+    assert [turn["votes"] for turn in saved["turns"]] == [None, *[{"samples": 4}] * 3]
+    for turn, request in zip(saved["turns"], requests, strict=True):
+        again = Conversation(Settings(seed=turn["seed"], **turn["settings"]), takes_turns=False)
+        assert again.ask(turn["question"])[0] == request
 
 
 def talk(service: GenerationService, monkeypatch: pytest.MonkeyPatch, *lines: str) -> str:

@@ -67,14 +67,22 @@ class Settings:
 
 @dataclass(slots=True, kw_only=True)
 class Turn:
-    """A question, and what was answered under which seed."""
+    """A question, and what was answered under which seed and settings."""
 
     question: str
     reasoning: str
     answer: str
     seed: int
+    settings: Settings
     votes: dict[str, Any] | None = None
     guidance: dict[str, Any] | None = None
+
+    def describe(self) -> dict[str, Any]:
+        """Return it as a saved conversation has it: all that it takes to ask again, its seed once."""
+        described = asdict(self)
+        for name in ("seed", "folds"):  # the seed that was asked for, if any, and how it was shown
+            del described["settings"][name]
+        return described
 
 
 @dataclass(slots=True)
@@ -132,6 +140,7 @@ class Conversation:
             reasoning=choice.reasoning,
             answer=choice.content,
             seed=seed,
+            settings=self.settings,
             votes=more.get("vote"),
             guidance=more.get("guidance"),
         )
@@ -243,7 +252,7 @@ class Conversation:
             path.with_name(path.name)
         except (RuntimeError, ValueError):
             raise UserError(f"{value!r:.60} names no file", field="/save") from None
-        content = {"settings": asdict(self.settings), "turns": [asdict(turn) for turn in self.turns]}
+        content = {"turns": [turn.describe() for turn in self.turns]}
         atomic_write(path, (json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode())
         return f"{path}: {len(self.turns)} turns"
 
