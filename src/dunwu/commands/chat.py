@@ -14,7 +14,7 @@ from dunwu.serve.answering import Answerer, Order
 from dunwu.serve.ballot import Vote
 from dunwu.serve.records import ChatRequest, Choice
 from dunwu.serve.terminal.conversation import Conversation, Settings
-from dunwu.serve.terminal.screen import Screen
+from dunwu.serve.terminal.screen import Screen, hide_control_keys
 
 PROMPT = "> "
 
@@ -52,14 +52,16 @@ def converse(answerer: Answerer, settings: Settings, read_line: Callable[[], str
         except KeyboardInterrupt:
             screen.say("\n/quit or Ctrl-D leaves")
             continue
-        with suppress(KeyboardInterrupt):
-            try:
-                if line.startswith("/"):
-                    screen.say(conversation.obey(line))
-                elif line:
+        try:
+            if line.startswith("/"):
+                screen.say(conversation.obey(line))
+            elif line:
+                with hide_control_keys(sys.stdin):
                     _answer(answerer, conversation, screen, line)
-            except (UserError, Fault) as error:
-                screen.complain(str(error))
+        except KeyboardInterrupt:
+            screen.say("stopped")
+        except (UserError, Fault) as error:
+            screen.complain(str(error))
 
 
 def _answer(answerer: Answerer, conversation: Conversation, screen: Screen, question: str) -> None:

@@ -19,6 +19,7 @@ from dunwu.serve.guides import Draft
 from dunwu.serve.records import Choice
 from dunwu.serve.service import GenerationService
 from dunwu.serve.terminal.conversation import Conversation, Settings
+from dunwu.serve.terminal.screen import Screen
 from dunwu.types import Message
 
 QUESTION = "Use 3, 5 and 7 once each with + - * / to make 22."
@@ -146,6 +147,17 @@ def test_commands_in_a_pipe_are_asked_and_not_in_silence(
     shown = capsys.readouterr()
     assert shown.out == ""
     assert (shown.err.startswith(said), bool(shown.err)) == (True, bool(said))
+
+
+def test_an_answer_that_is_stopped_is_said_to_be_and_is_no_turn(
+    service: GenerationService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Screen, "show_reply", stop)
+    said = talk(service, monkeypatch, QUESTION, "/think")
+    assert said.endswith("by itself\nstopped\nthere is no chain of thought yet\n")
 
 
 def test_it_says_what_an_answer_took(service: GenerationService, monkeypatch: pytest.MonkeyPatch) -> None:

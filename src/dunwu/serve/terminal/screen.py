@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable
-from contextlib import nullcontext
-from typing import Final
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Final, TextIO
 
 from rich.console import Console
 from rich.live import Live
@@ -16,9 +16,16 @@ from dunwu.errors import CONTROL, counted
 from dunwu.serve.ballot import Group, Vote
 from dunwu.serve.records import Choice, Piece
 
+try:
+    import termios
+except ImportError:  # there is none on Windows
+    termios = None  # type: ignore[assignment]
+
 TAIL: Final = 8
 """Lines of a chain that are shown while it is written."""
 CONTROLS: Final = re.compile(f"(?![\n\t]){CONTROL.pattern}")
+LOCAL_MODES: Final = 3
+"""Where a terminal's attributes say what it does with keys."""
 REFRESHES: Final = 12
 """Of the chain's last lines, a second."""
 
@@ -53,22 +60,27 @@ class Screen:
         start, chain = time.monotonic(), list[str]()
         tail = Live(console=self._notes, transient=True, refresh_per_second=REFRESHES)
         begun = False
-        with tail if folds else nullcontext():  # it would wipe what is printed plainly
-            for piece in pieces:
-                if piece.reasoning and folds:
-                    chain.append(piece.reasoning)
-                    tail.update(_dim_tail("".join(chain), self._notes.width))
-                elif piece.reasoning:
-                    chain.append(piece.reasoning)
-                    self._write(self._notes, piece.reasoning, "dim")
-                if piece.content:
-                    if not begun:
-                        if folds:
-                            tail.update(Text())
-                            tail.stop()
-                        self._end_chain("".join(chain), time.monotonic() - start, folds)
-                        begun = True
-                    self._write(self._console, piece.content, "")
+        try:
+            with tail if folds else nullcontext():  # it would wipe what is printed plainly
+                for piece in pieces:
+                    if piece.reasoning and folds:
+                        chain.append(piece.reasoning)
+                        tail.update(_dim_tail("".join(chain), self._notes.width))
+                    elif piece.reasoning:
+                        chain.append(piece.reasoning)
+                        self._write(self._notes, piece.reasoning, "dim")
+                    if piece.content:
+                        if not begun:
+                            if folds:
+                                tail.update(Text())
+                                tail.stop()
+                            self._end_chain("".join(chain), time.monotonic() - start, folds)
+                            begun = True
+                        self._write(self._console, piece.content, "")
+        except KeyboardInterrupt:
+            if begun or (chain and not folds):
+                self._console.print()  # a part of a line stands there
+            raise
         if not begun:
             self._end_chain("".join(chain), time.monotonic() - start, folds)
         self._console.print()
@@ -99,6 +111,25 @@ class Screen:
     @staticmethod
     def _write(console: Console, text: str, style: str) -> None:
         console.print(Text(clean(text), style=style), end="", soft_wrap=True)
+
+
+@contextmanager
+def hide_control_keys(file: TextIO) -> Iterator[None]:
+    """Keep a terminal from showing ^C: it would push what is written there into lines that nobody wipes.
+
+    Args:
+        file: Where keys are read; anything but a terminal is left as it is.
+    """
+    if termios is None or not file.isatty():
+        yield
+        return
+    modes = termios.tcgetattr(file)
+    hidden = [*modes[:LOCAL_MODES], modes[LOCAL_MODES] & ~termios.ECHOCTL, *modes[LOCAL_MODES + 1 :]]
+    termios.tcsetattr(file, termios.TCSANOW, hidden)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(file, termios.TCSANOW, modes)
 
 
 def clean(text: str) -> str:
