@@ -97,10 +97,10 @@ def open_page(browser: Any, address: str) -> Iterator[Any]:
     assert errors == []
 
 
-def write(*choices: dict[str, Any], done: bool = True, **more: Any) -> str:
+def write(*choices: dict[str, Any], done: bool = True, seed: int | None = 7, **more: Any) -> str:
     """A reply: the deltas of one answer, and fields beside them in a last event."""
-    events: list[dict[str, Any]] = [{"seed": 7, "choices": [{"delta": delta}]} for delta in choices]
-    events.append({"seed": 7, "choices": [{"delta": {}, "finish_reason": "stop"}], **more})
+    events: list[dict[str, Any]] = [{"seed": seed, "choices": [{"delta": delta}]} for delta in choices]
+    events.append({"seed": seed, "choices": [{"delta": {}, "finish_reason": "stop"}], **more})
     lines = [f"data: {json.dumps(event)}\n\n" for event in events]
     return "".join(lines) + ("data: [DONE]\n\n" if done else "")
 
@@ -307,16 +307,20 @@ def test_votes_in_words_and_where_an_answer_comes_from(page: Any) -> None:
     groups = [{"answer": name, "votes": votes, "weight": votes} for name, votes in (("51", 5), ("50", 5), ("7", 1))]
     vote = {"samples": 12, "wanted": 12, "tied": True, "groups": groups}
     cache = {"hit": "exact", "age_seconds": 190, "provenance": {"kind": "voted", "by": "x", "votes": 12, "samples": 16}}
-    answer_with(page, write({"content": "51"}, vote=vote, cache=cache))
+    usage = {"completion_tokens": 0}
+    asked = answer_with(page, write({"content": "51"}, seed=None, vote=vote, cache=cache, usage=usage))
+    set_field(page, "seed", "5")
     turn = ask(page, PUZZLE)
     said = turn.locator(".count").inner_text()
     assert said == "A tie: 51 and 50 have 5 of 12 each. The one that came first is shown. 1 had no answer."
     assert turn.locator(".others summary").inner_text() == "Other answers (2)"
     turn.locator(".others summary").click()
     assert turn.locator(".others li").all_inner_texts() == ["50\n5 votes", "7\n1 vote"]
-    assert turn.locator(".sources").inner_text() == (
-        "From the cache: answered before, 3 min ago (12 of 16 samples voted for it)"
-    )
+    assert turn.locator(".sources").inner_text() == "Answered before (12 of 16 samples voted for it)"
+    assert turn.locator(".foot > span").inner_text() == "from the cache, 3 min old"
+    turn.locator(".again").click()
+    playwright.expect(page.locator(".foot")).to_have_count(2)
+    assert [json.loads(request.post_data)["seed"] for request in asked] == [5, 5]
 
 
 def test_a_held_answer_appears_when_a_person_has_decided(page: Any) -> None:
@@ -416,7 +420,7 @@ def test_a_reload_keeps_the_conversation_and_a_new_one_begins_empty(page: Any) -
     assert page.locator(".reply").inner_text() == "line one\nline two"
     assert page.locator(".chain").get_attribute("open") is None
     page.click(".chain > summary")
-    playwright.expect(page.locator(".thought mark.reflection")).to_have_text("wait")
+    playwright.expect(page.locator(".thought mark.reflection")).to_have_text("wait,")
     assert page.inner_text("#changed") == ": seed 5"
     page.click("#new")
     assert page.locator(".turn").count() == 0

@@ -62,6 +62,21 @@ def test_a_long_text_is_cut_where_a_page_would_be_too_large() -> None:
     assert highlight("a" * LONGEST_SHOWN).ending == ""
 
 
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        ("4-2=2, 2*3=6, too small. wait, 4*2=8, 8+3=11.", ["too small. ", "wait, ", "4*2=8, ", "8+3=11"]),
+        ("4-2=2，检查：2+2=4。也许", ["检查"]),
+        ("7-3=4, 5*5=25. 也许7-5=2，检查：5*5=25", ["7-5=2", "检查：", "5*5=25"]),
+        ("", []),
+    ],
+)
+def test_punctuation_has_the_colour_of_what_it_ends(text: str, pieces: list[str]) -> None:
+    segments = highlight(text).segments
+    assert "".join(segment.text for segment in segments) == text
+    assert [segment.text for segment in segments if segment.kinds] == pieces
+
+
 def test_probabilities_and_checkpoints_in_words() -> None:
     assert [format_p_value(p) for p in (0.0312, 0.0001, 0.00001)] == ["= 0.031", "= 0.0001", "< 0.0001"]
     assert [describe_checkpoint(name) for name in ("base", "step-001024", "my-model")] == [

@@ -45,6 +45,7 @@ def test_the_page_says_what_the_model_is_and_loads_nothing_but_its_own() -> None
     assert "script-src 'self'; style-src 'self'; connect-src 'self'" in answer.headers["content-security-policy"]
     assert re.findall(r"<script(?![^>]* src=\"/assets/)", answer.text) == [], "no script stands inline"
     assert not re.search(r" style=| on[a-z]+=", answer.text)
+    assert ">Shortcuts</button>" in answer.text, "keys are what clients hold, too"
     assert all(label in answer.text for label in HIGHLIGHTS.values())
 
 
@@ -96,7 +97,7 @@ def test_a_chain_comes_back_in_pieces_that_say_what_they_do() -> None:
     segments = answer.json()["segments"]
     assert "".join(one["text"] for one in segments) == f"{CHAIN}\ufffd\ufffd"
     kinds = {one["text"]: one["kinds"] for one in segments}
-    assert kinds["wait"] == ["reflection", "backtracking"]
+    assert kinds["wait, "] == ["reflection", "backtracking"]
     assert kinds["yes"] == ["verification"]
     assert {kind for one in segments for kind in one["kinds"]} <= HIGHLIGHTS.keys()
 

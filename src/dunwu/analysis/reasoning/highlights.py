@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -22,6 +22,8 @@ HIGHLIGHTS: Mapping[str, str] = {
 """What is highlighted in a text, and what it is called."""
 LONGEST_SHOWN = 100_000
 """Characters of a text that are shown; with many highlights they make a page of a megabyte."""
+ENDS = " \t\n,.;:!?…)，、。；：！？）"
+"""What belongs to the words before it."""
 
 
 class Segment(NamedTuple):
@@ -68,4 +70,17 @@ def highlight(text: str) -> HighlightedText:
     for start, end in pairwise(sorted({0, len(shown), *changes})):
         current.update(changes.get(start, {}))
         segments.append(Segment(shown[start:end], tuple(kind for kind in HIGHLIGHTS if current[kind] > 0)))
-    return HighlightedText(tuple(segments), max(len(text) - LONGEST_SHOWN, 0))
+    return HighlightedText(tuple(_give_back_ends(segments)), max(len(text) - LONGEST_SHOWN, 0))
+
+
+def _give_back_ends(segments: Sequence[Segment]) -> list[Segment]:
+    """Move punctuation between two highlighted pieces to the one that it ends."""
+    moved = list[Segment]()
+    for text, kinds in segments:
+        rest = text.lstrip(ENDS) if kinds and moved and moved[-1].kinds else text
+        if len(rest) < len(text):
+            before = moved.pop()
+            moved.append(before._replace(text=before.text + text.removesuffix(rest)))
+        if rest:
+            moved.append(Segment(rest, kinds))
+    return moved

@@ -83,6 +83,7 @@ async function send(text, messages, chosen) {
     setAsking(null);
   }
   announce(turn);
+  keepTurns(); // a reload may come before the colours
   await turn.colour();
   keepTurns();
   await waitForVerdict(turn);
@@ -109,7 +110,7 @@ async function waitForVerdict(turn) {
 }
 
 function addTurn(record) {
-  const turn = new Turn(record, ({ question, messages, settings, seed }) => send(question, messages, { ...settings, seed }));
+  const turn = new Turn(record, ({ question, messages, settings, seed = settings.seed }) => send(question, messages, { ...settings, seed }));
   turns.push(turn);
   find("turns").append(turn.element);
   find("welcome").hidden = true;

@@ -93,7 +93,7 @@ export class Turn {
     this.outcome = describeOutcome(record);
     show(this.part(".outcome"), this.outcome);
     this.part(".foot > span").textContent = describeCost(record);
-    this.part(".foot").hidden = record.seed === undefined;
+    this.part(".foot").hidden = record.seed === undefined && !isStored(record);
   }
 
   // The address that a held answer is asked for at; "" where none is held, or a person has decided.
@@ -207,8 +207,9 @@ function describeThought({ vote, thinking, usage }) {
 function describeSources({ cache, review, guidance }) {
   const lines = guidance ? [describeGuidance(guidance)] : [];
   if (cache && cache.hit !== "none") {
-    const how = cache.hit === "exact" ? "From the cache: answered before" : "With the path of a similar question as a hint";
-    lines.push(`${how}, ${describeAge(cache.age_seconds)} ago (${describeProvenance(cache.provenance)})`);
+    const age = `${describeAge(cache.age_seconds)} ago`;
+    const how = cache.hit === "exact" ? "Answered before" : `With the path of a similar question as a hint, ${age}`;
+    lines.push(`${how} (${describeProvenance(cache.provenance)})`);
   }
   const verdict = { accept: "accepted", edit: "edited", reject: "rejected" }[review?.verdict];
   if (verdict) lines.push(`A person has ${verdict} the model's answer`);
@@ -241,7 +242,11 @@ function describeOutcome({ how, finish, content, review }) {
     : "It ended without an answer.";
 }
 
-function describeCost({ seed, usage, elapsed }) {
+const isStored = ({ cache }) => cache?.hit === "exact";
+
+function describeCost(record) {
+  const { seed, usage, elapsed, cache } = record;
+  if (isStored(record)) return `from the cache, ${describeAge(cache.age_seconds)} old`;
   const tokens = usage && `${counted(usage.completion_tokens, "token")} in ${seconds(elapsed)}`;
   return [`seed ${seed}`, tokens].filter(Boolean).join(" · ");
 }

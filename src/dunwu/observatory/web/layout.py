@@ -17,7 +17,7 @@ KEYS = (
     ("u", "back to the list"),
     ("/", "search"),
     ("t", "light, dark, or as the system has it"),
-    ("?", "these keys"),
+    ("?", "these shortcuts"),
 )
 
 

@@ -34,7 +34,7 @@ KEYS: Final = (
     ("/", "to the question"),
     ("n", "new conversation"),
     ("t", "light, dark, or as the system has it"),
-    ("?", "these keys"),
+    ("?", "these shortcuts"),
 )
 EXAMPLES: Final[Mapping[str, Sequence[str]]] = {
     "nano": (
