@@ -63,6 +63,9 @@ def export(
 
     Exit code 1: what was checked differs beyond its bounds.
     """
+    from dunwu.exporting.options import check_options
+
+    check_options(model, to.value, out, encoding, check=check)  # now: torch takes seconds to load
     keep_freed_memory()
     from rich.console import Console
 

@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 import os
-import re
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
 
 from dunwu.api.policy import Policy
 from dunwu.api.run import Run
-from dunwu.errors import Fault, UserError, did_you_mean
-from dunwu.exporting.check import ExportCheck, check_gguf, require_runtime
+from dunwu.errors import Fault
+from dunwu.exporting.check import ExportCheck, check_gguf
 from dunwu.exporting.gguf_file import write_gguf
 from dunwu.exporting.huggingface import write_folder
 from dunwu.exporting.ollama import MODEL_FILE, write_ollama
+from dunwu.exporting.options import EXACT, Form, check_options
 from dunwu.exporting.sources import ExportedModel, open_model
 from dunwu.models.gguf.cache import convert_source
-from dunwu.models.gguf.writing import ENCODINGS
 from dunwu.monitoring.monitors import Log, open_monitor
 from dunwu.monitoring.progress import Monitor
 from dunwu.runs.atomic import atomic_remove, fsync, make_directory, remove_leftovers, translate_errors
 
-Form = Literal["hf", "gguf", "ollama"]
 UNCHECKED = ".unchecked"
 """Ends the name of what is being checked, and of what differed."""
-EXPORTS = Path("exports")
-EXACT = "f32"
-"""The type of a file where none is asked for: what it answers is what was measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,21 +89,8 @@ def export(
         ExportDiffers: The runtime gets other answers.
         Fault: The disk is full, or the runtime does not load the file.
     """
-    if to not in get_args(Form):
-        raise UserError(f"{to!r:.40} is none of {', '.join(get_args(Form))}", field="--to")
-    if encoding is not None and encoding not in ENCODINGS:
-        hint = did_you_mean(encoding, ENCODINGS)
-        raise UserError(f"no type {encoding!r:.40}; there are {', '.join(ENCODINGS)}{hint}", field="--type")
-    if check and to == "hf":
-        raise UserError("llama.cpp reads no folder: check a gguf or an ollama export", field="--check")
-    if check:
-        require_runtime()
     name = _name(model)
-    chosen = encoding if to == "hf" else encoding or EXACT
-    path = Path(out) if out is not None else EXPORTS / _title(name, to, chosen)
-    if os.path.lexists(path):
-        what = "is there already" if path.exists() else "is a symbolic link to nothing"
-        raise UserError(f"{what}: remove it, or name another", file=path, field="--out")
+    path, chosen = check_options(name, to, out, encoding, check=check)
     with closing(monitor or open_monitor(log)) as shown:
         shown.show_activity("reading the model")
         opened = open_model(name)
@@ -146,9 +127,3 @@ def _name(model: Policy | Run | Path | str) -> str:
     if isinstance(model, Policy):
         return model.source
     return str(model.directory) if isinstance(model, Run) else str(model)
-
-
-def _title(name: str, form: Form, encoding: str | None) -> str:
-    """Return the name of an export: ``demo-f32.gguf``, ``demo-hf``, ``demo-ollama``."""
-    stem = re.sub(r"[^A-Za-z0-9._-]+", "-", Path(name.rstrip("/")).name.removesuffix(".gguf")) or "model"
-    return f"{stem}-{encoding}.gguf" if form == "gguf" else f"{stem}-{form}"

@@ -12,7 +12,6 @@ import unicodedata
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple
@@ -23,14 +22,14 @@ from jaxtyping import Float64
 
 from dunwu.api.policy import Policy, as_problem
 from dunwu.config.schema import PromptSpec
-from dunwu.errors import Fault, NotInstalled
+from dunwu.errors import Fault
 from dunwu.exporting.check_texts import list_questions, list_texts
+from dunwu.exporting.options import require_runtime
 from dunwu.exporting.sources import ExportedModel
 from dunwu.models.gguf.vocabulary import find_largest_number
 from dunwu.models.shape import shape_from_config
 from dunwu.models.templates import NAMED, Template, tokenize
 
-RUNTIME, EXTRA = "xllamacpp", "llamacpp"
 LIKELIEST: Final = 10
 """How many of a first token's log-probabilities are compared."""
 SMALL: Final = 20_000_000
@@ -99,18 +98,6 @@ class ExportCheck:
     explained: Mapping[str, int]
     unexplained: tuple[str, ...]
     problems: tuple[str, ...]
-
-
-def require_runtime() -> str:
-    """Return the runtime's name with its version.
-
-    Raises:
-        NotInstalled: It is not there.
-    """
-    try:
-        return f"{RUNTIME} {version(RUNTIME)}"
-    except PackageNotFoundError:
-        raise NotInstalled(RUNTIME, EXTRA, field="--check") from None
 
 
 def check_gguf(model: ExportedModel, path: Path, encoding: str, show: Callable[[str], None]) -> ExportCheck:

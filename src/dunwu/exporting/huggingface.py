@@ -12,6 +12,7 @@ import torch
 
 from dunwu.config.model_folder import READ, WEIGHTS
 from dunwu.errors import UserError
+from dunwu.exporting.options import FOLDER_ENCODINGS
 from dunwu.exporting.sources import ExportedModel, check_finite
 from dunwu.models.export import CARD, GENERATION_CONFIG
 from dunwu.models.shape import shape_from_config
@@ -19,8 +20,7 @@ from dunwu.models.templates import CHAT_TEMPLATE
 from dunwu.runs.atomic import atomic_directory
 from dunwu.version import __version__
 
-DTYPES: Final = {"f32": torch.float32, "f16": torch.float16, "bf16": torch.bfloat16}
-"""Types that a folder can have."""
+DTYPES: Final = dict(zip(FOLDER_ENCODINGS, (torch.float32, torch.float16, torch.bfloat16), strict=True))
 INDEX: Final = ".safetensors.index.json"
 """Ends the name of the file that says which weights lie in which file."""
 PACKAGED_CARD: Final = "CARD.md"
@@ -32,14 +32,12 @@ def write_folder(model: ExportedModel, folder: Path, encoding: str | None) -> No
     Args:
         model: The model.
         folder: Where to.
-        encoding: Of the weights, a name among ``DTYPES``; None: as they are.
+        encoding: Of the weights, a name among ``FOLDER_ENCODINGS``; None: as they are.
 
     Raises:
-        UserError: The type is another one, or cannot hold the weights; or one of them is not finite.
+        UserError: The type cannot hold the weights, or one of them is not finite.
         Fault: The file system refuses.
     """
-    if encoding is not None and encoding not in DTYPES:
-        raise UserError(f"{encoding} is no type of a folder; {', '.join(DTYPES)} are", field="--type")
 
     def write(place: Path) -> None:
         _check_weights(model.folder)

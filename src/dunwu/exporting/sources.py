@@ -15,7 +15,6 @@ from dunwu.api.model_sources import CHAT, Source, source_of
 from dunwu.api.policy import Policy
 from dunwu.config.model_folder import READ, check_folder
 from dunwu.config.packaged import PACKAGED_MODELS
-from dunwu.config.schema import is_server
 from dunwu.errors import UserError
 from dunwu.models.export import CARD, GENERATION_CONFIG, find_trained_template, make_chat_template
 from dunwu.models.load import list_ends, load_tokenizer
@@ -105,13 +104,14 @@ def open_model(name: str) -> ExportedModel:
     """Find a model that shall be written for another program.
 
     Args:
-        name: See ``dunwu.load``.
+        name: See ``dunwu.load``; none behind a server.
+
+    Returns:
+        The model, of which nothing is loaded yet.
 
     Raises:
-        UserError: It is no model, one behind a server, or one that a hub does not give.
+        UserError: It is no model, or one that a hub does not give.
     """
-    if is_server(name):
-        raise UserError("a model behind a server cannot be exported", file=name)
     source = source_of(name)
     place = Path(resolve(source.source))
     if not place.is_dir():
