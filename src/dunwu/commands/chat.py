@@ -105,6 +105,9 @@ def clean_input(text: str) -> str:
 def read_from_terminal() -> str:
     """Read a line with editing and the arrow keys' history; a backslash at its end joins the next.
 
+    Returns:
+        The line.
+
     Raises:
         EOFError: the user has left.
     """

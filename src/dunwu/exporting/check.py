@@ -109,6 +109,9 @@ def check_gguf(model: ExportedModel, path: Path, encoding: str, show: Callable[[
         encoding: The type of its weights.
         show: Hears what goes on.
 
+    Returns:
+        What the comparison found.
+
     Raises:
         NotInstalled: The runtime is not there.
         Fault: It does not load the file, or ends early.

@@ -63,6 +63,9 @@ def list_questions(*, nano: bool) -> list[str]:
     Args:
         nano: The model's vocabulary is a nano one: it is asked held-out problems of Countdown, some of them
             with numbers beyond its vocabulary. Others get short questions.
+
+    Returns:
+        The questions.
     """
     if not nano:
         return [
@@ -77,7 +80,14 @@ def list_questions(*, nano: bool) -> list[str]:
 
 
 def list_texts(seed: int = 0) -> list[str]:
-    """List texts of all kinds: problems, numbers, Chinese, code, and odd white space."""
+    """List texts of all kinds: problems, numbers, Chinese, code, and odd white space.
+
+    Args:
+        seed: Of all that is random in them.
+
+    Returns:
+        The texts.
+    """
     return list(islice(_write_texts(random.Random(seed)), TEXTS))
 
 

@@ -48,6 +48,9 @@ class Turns:
 def make_go_template(model: ExportedModel) -> str | None:
     """Make the template of a model.
 
+    Args:
+        model: What is exported.
+
     Returns:
         The template; None where the model has none.
 
@@ -92,6 +95,12 @@ def _from_text(model: ExportedModel, text: str) -> str:
 
 def read_turns(model: ExportedModel) -> Turns:
     """Read off a chat template what it writes around messages.
+
+    Args:
+        model: What is exported.
+
+    Returns:
+        What stands around each message.
 
     Raises:
         UserError: It writes other things around other messages, or knows no system's message.

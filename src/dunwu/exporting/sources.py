@@ -125,6 +125,11 @@ def open_model(name: str) -> ExportedModel:
 def check_finite(name: str, weight: Tensor, folder: Path) -> None:
     """Make sure that a weight can be computed with: no program answers with one that is infinite, or no number.
 
+    Args:
+        name: What the weight is called.
+        weight: Its numbers.
+        folder: Where it lies, for the error.
+
     Raises:
         UserError: It cannot.
     """

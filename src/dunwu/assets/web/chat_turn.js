@@ -196,8 +196,10 @@ function describeVote({ samples, wanted, tied, weighted, groups }) {
   return lines.join(" ");
 }
 
-function describeThought({ vote, thinking, usage }) {
+function describeThought(record) {
+  const { vote, thinking, usage } = record;
   if (vote) return "How the answer that won was found";
+  if (isStored(record)) return "Thought";
   const tokens = usage?.completion_tokens_details?.reasoning_tokens;
   const parts = ["Thought", thinking && `for ${seconds(thinking)}`, tokens && `· ${counted(tokens, "token")}`];
   return parts.filter(Boolean).join(" ");

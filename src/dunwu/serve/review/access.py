@@ -39,6 +39,12 @@ class Access:
     def find_asker(self, request: Request) -> Key:
         """Find who asks, whatever else the key is for: reviewers and admins may ask the model, too.
 
+        Args:
+            request: With a key in its header, or without.
+
+        Returns:
+            The key's entry; the machine's own where there are no keys.
+
         Raises:
             HTTPException: There is no key, or it is unknown.
         """
@@ -50,6 +56,13 @@ class Access:
 
     def find_reviewer(self, request: Request, *, admin: bool = False) -> Key:
         """Find the reviewer of a request by the key in its header.
+
+        Args:
+            request: With a key in its header.
+            admin: Only an admin will do.
+
+        Returns:
+            The key's entry.
 
         Raises:
             HTTPException: There is no key, it is unknown, or its holder may not do this.
@@ -88,6 +101,12 @@ class Access:
     def need_session(self, request: Request) -> Key:
         """Find who is signed in.
 
+        Args:
+            request: With the cookie of a session.
+
+        Returns:
+            The entry of the key that signed in.
+
         Raises:
             HTTPException: Nobody is.
         """
@@ -110,6 +129,9 @@ class Access:
 def check_same_origin(request: Request) -> None:
     """Refuse a form that no page of this very address has sent.
 
+    Args:
+        request: That brings the form.
+
     Raises:
         HTTPException: Another site sent it, or the browser does not say.
     """
@@ -121,6 +143,12 @@ def check_same_origin(request: Request) -> None:
 
 async def read_form(request: Request) -> dict[str, str]:
     """Read the fields of a form that one of our pages has sent, line ends as a model writes them.
+
+    Args:
+        request: That brings the form.
+
+    Returns:
+        The first value of each field, by its name.
 
     Raises:
         HTTPException: Another site sent it, or it cannot be read.

@@ -39,6 +39,9 @@ def open_database(path: Path) -> sqlite3.Connection:
     Args:
         path: The file; made where it is missing.
 
+    Returns:
+        The connection, with its tables made.
+
     Raises:
         UserError: Another process has it, or it is no database.
         Fault: The file system refuses.

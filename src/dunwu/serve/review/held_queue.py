@@ -123,7 +123,14 @@ class HeldQueue:
         return held_id
 
     def list_waiting(self, limit: int = 100) -> list[HeldAnswer]:
-        """Return the answers that wait longest, those that reviewers have claimed among them."""
+        """Return the answers that wait longest, those that reviewers have claimed among them.
+
+        Args:
+            limit: How many at most.
+
+        Returns:
+            The answers, the oldest first.
+        """
         return self._select("state = 'held' ORDER BY number LIMIT ?", limit)
 
     def count_waiting(self) -> int:
@@ -135,6 +142,12 @@ class HeldQueue:
     def find(self, held_id: str) -> HeldAnswer:
         """Return an answer, for reviewers.
 
+        Args:
+            held_id: Which.
+
+        Returns:
+            The answer, as reviewers see it.
+
         Raises:
             UnknownAnswer: There is none.
         """
@@ -145,6 +158,10 @@ class HeldQueue:
 
     def claim(self, held_id: str, reviewer: str) -> None:
         """Give an answer to one reviewer for a while; claiming it again makes the while longer.
+
+        Args:
+            held_id: Which.
+            reviewer: Who wants to decide it.
 
         Raises:
             UnknownAnswer: There is none.
@@ -200,6 +217,9 @@ class HeldQueue:
         Args:
             held_id: Which.
             client: The name of the key that asks.
+
+        Returns:
+            Its state, with verdict and text once it is released.
 
         Raises:
             UnknownAnswer: There is none, or it is another client's.

@@ -107,6 +107,12 @@ class Keys:
 def load_keys(path: Path) -> Keys:
     """Read a keys file.
 
+    Args:
+        path: A TOML file, a table for each name.
+
+    Returns:
+        The keys.
+
     Raises:
         UserError: Something in it is wrong, two names look alike, or two have the same key.
     """
@@ -195,6 +201,10 @@ def add_key(file: Path, name: str, role: Role) -> str:
 
 def check_reviewers(policy: Policy, keys: Keys | None) -> None:
     """Make sure that answers which a policy holds have somebody who can decide them.
+
+    Args:
+        policy: What may hold answers.
+        keys: Who may decide; None: there is no keys file.
 
     Raises:
         UserError: There is nobody.

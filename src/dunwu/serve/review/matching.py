@@ -31,7 +31,14 @@ _RUN = re.compile(rf"{_LETTER}+|\d+|[{_UNSPACED}]|[^\w\s]")
 
 
 def normalize(text: str) -> str:
-    """Bring a text into one form: small letters of one width, without accents and what is invisible."""
+    """Bring a text into one form: small letters of one width, without accents and what is invisible.
+
+    Args:
+        text: As somebody wrote it.
+
+    Returns:
+        The text in which rules look.
+    """
     plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
     return unicodedata.normalize("NFC", _ACCENT.sub("", _INVISIBLE.sub("", plain)))
 
@@ -77,6 +84,12 @@ def find_pattern(patterns: Iterable[str], text: str) -> str | None:
 def compile_keyword(keyword: str) -> re.Pattern[str]:
     """Make the expression that finds a keyword in normalized texts.
 
+    Args:
+        keyword: Words, as the policy has them.
+
+    Returns:
+        The expression.
+
     Raises:
         ValueError: The keyword shows nothing.
     """
@@ -90,6 +103,12 @@ def compile_keyword(keyword: str) -> re.Pattern[str]:
 @lru_cache(maxsize=4096)
 def compile_pattern(pattern: str) -> regex.Pattern[str]:
     """Compile a pattern, whatever the case of its letters: normalized texts have small ones.
+
+    Args:
+        pattern: A regular expression, as the policy has it.
+
+    Returns:
+        The expression.
 
     Raises:
         ValueError: It is no regular expression.

@@ -30,6 +30,9 @@ def show_list(key: Key, waiting: Sequence[HeldAnswer], count: int, decided: str,
         count: How many wait in all.
         decided: What was just done, as a state; anything else is not shown.
         now: Seconds of the epoch.
+
+    Returns:
+        The page.
     """
     note = decided if decided in STATES.values() else ""
     rows = [(answer, _describe_wait(now - answer.created), _describe_claim(answer, key, now)) for answer in waiting]
@@ -43,6 +46,9 @@ def show_answer(key: Key, answer: HeldAnswer, now: float) -> str:
         key: Who looks.
         answer: What is shown.
         now: Seconds of the epoch.
+
+    Returns:
+        The page.
     """
     return _render(
         "answer.html",

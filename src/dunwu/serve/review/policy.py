@@ -158,6 +158,9 @@ def read_policy(source: Path | str) -> Policy:
     Args:
         source: A TOML file, or the name of a policy that comes with Dunwu.
 
+    Returns:
+        The policy.
+
     Raises:
         UserError: There is no such policy, or something in it is wrong; the line names file and field.
     """

@@ -41,6 +41,9 @@ def validate_settings(text: str | bytes, kind: type[Settings], path: Path | None
         kind: What they are.
         path: The file that they come from, for errors.
 
+    Returns:
+        The validated settings.
+
     Raises:
         UserError: They are not as they should be.
     """

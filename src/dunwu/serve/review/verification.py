@@ -63,6 +63,9 @@ def check_by_vote(sample: Callable[[str], Sequence[str | None]], same: Same = is
     Args:
         sample: Samples final answers to a question; None for each that has none.
         same: Compares two final answers.
+
+    Returns:
+        The check.
     """
 
     def ask(question: str, answer: str) -> Verification:
@@ -84,6 +87,9 @@ def check_by_derivation(name: str, derive: Callable[[str], str | None], same: Sa
         name: Who derives.
         derive: Answers a question; None where it cannot.
         same: Compares two final answers.
+
+    Returns:
+        The check.
     """
 
     def ask(question: str, answer: str) -> Verification:
@@ -102,6 +108,9 @@ def check_by_rule(name: str, rule: Callable[[str, str], bool]) -> Check:
     Args:
         name: What the rule is called.
         rule: ``rule(question, answer)``: whether the answer may stand.
+
+    Returns:
+        The check.
     """
 
     def ask(question: str, answer: str) -> Verification:
@@ -118,6 +127,9 @@ def check_by_patterns(must_match: Sequence[str], must_not_match: Sequence[str]) 
     Args:
         must_match: Each must match somewhere.
         must_not_match: None may.
+
+    Returns:
+        The check.
     """
 
     def ask(_: str, answer: str) -> Verification:
@@ -141,6 +153,9 @@ def check_by_arithmetic(chain: str, same: Same = is_same) -> Check:
     Args:
         chain: The reasoning, and the text of the answer.
         same: Compares two final answers.
+
+    Returns:
+        The check.
     """
 
     def ask(_: str, answer: str) -> Verification:
@@ -191,6 +206,9 @@ def apply_verification(decision: Decision, verifications: Sequence[Verification]
     Args:
         decision: Of the policy; any other action stays as it is.
         verifications: What the checks say.
+
+    Returns:
+        The decision that holds now.
     """
     if decision.action != "verify":
         return decision

@@ -46,6 +46,12 @@ class Address(NamedTuple):
 def split_address(url: str) -> Address:
     """Split the address of a webhook.
 
+    Args:
+        url: As the keys file has it.
+
+    Returns:
+        Its parts.
+
     Raises:
         UserError: It is no plain ``http://HOST:PORT/PATH``.
     """
@@ -63,6 +69,9 @@ def split_address(url: str) -> Address:
 def find_loopback(address: Address) -> str:
     """Resolve a host; a connection is made to what was checked here, so that the name is not resolved again.
 
+    Args:
+        address: Of a webhook.
+
     Returns:
         An address of this machine's loopback.
 
@@ -79,6 +88,9 @@ def find_loopback(address: Address) -> str:
 
 def post(notice: Notice) -> None:
     """Send a notice; a redirection is a refusal.
+
+    Args:
+        notice: What is sent, and where.
 
     Raises:
         UserError: The address is not on this machine.

@@ -115,7 +115,14 @@ class Conversation:
         )
 
     def ask(self, question: str) -> tuple[ChatRequest, int]:
-        """Return the request that a question makes, and its seed."""
+        """Make the request of a question.
+
+        Args:
+            question: The user's.
+
+        Returns:
+            The request, and the seed from which it has its own.
+        """
         settings = self.settings
         seed = secrets.randbits(32) if settings.seed is None else settings.seed
         messages = [Message(role="system", content=settings.system)] if settings.system else []
@@ -134,7 +141,14 @@ class Conversation:
         return request, seed
 
     def keep(self, question: str, choice: Choice, seed: int, more: Mapping[str, Any]) -> None:
-        """Keep an answer as a turn; ``more`` are the fields of ``Answer``."""
+        """Keep an answer as a turn.
+
+        Args:
+            question: What was asked.
+            choice: What was answered.
+            seed: Under which.
+            more: The fields of ``Answer`` beside it.
+        """
         turn = Turn(
             question=question,
             reasoning=choice.reasoning,
@@ -147,7 +161,13 @@ class Conversation:
         self.turns.append(turn)
 
     def obey(self, line: str) -> str:
-        """Obey a command, and return what to say about it.
+        """Obey a command.
+
+        Args:
+            line: What the user wrote, with its slash.
+
+        Returns:
+            What to say; "" for nothing.
 
         Raises:
             UserError: there is no such command, or not with that value.

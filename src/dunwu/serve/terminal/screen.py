@@ -91,14 +91,26 @@ class Screen:
         self._console.print()
 
     def show_vote(self, vote: Vote) -> None:
-        """Say how a vote ended."""
+        """Say how a vote ended.
+
+        Args:
+            vote: As it stands at its end.
+        """
         asked = f"{vote.samples} of {vote.wanted}" if vote.samples < vote.wanted else f"{vote.samples}"
         groups = ", ".join(f"{clean(one.answer):.40}: {_write_votes(one, vote.weighted)}" for one in vote.groups[:5])
         tied = "; tied, the first counts" if vote.tied else ""
         self.say(f"{asked} samples voted: {groups or 'none has an answer'}{tied}")
 
     def show_guidance(self, *, method: str, score: float, share: float, choices: int, tokens: int) -> None:
-        """Say what the guide did: see ``Guided.describe``; ``tokens`` are those written in all."""
+        """Say what the guide did; see ``Guided.describe``.
+
+        Args:
+            method: ``best_of``, or a search.
+            score: What the guide gives the answer.
+            share: Of the tokens, how many were dropped.
+            choices: How often the guide chose.
+            tokens: Written in all.
+        """
         did = "took the best" if method == "best_of" else f"chose {counted(choices, 'time')}"
         self.say(f"the guide {did}: score {score:.3g}, {share:.0%} of {counted(tokens, 'token')} dropped")
 
@@ -119,6 +131,9 @@ def hide_control_keys(file: TextIO) -> Iterator[None]:
 
     Args:
         file: Where keys are read; anything but a terminal is left as it is.
+
+    Yields:
+        Nothing, while it is so.
     """
     if termios is None or not file.isatty():
         yield
