@@ -244,12 +244,31 @@ def call_with(arguments: str, role: str = "assistant") -> dict[str, Any]:
         (call_with("[]"), "messages.0.tool_calls.0.function.arguments: it is no JSON object"),
         (call_with('{"a":' * 5000), "it is no JSON: recursion limit exceeded"),
         (call_with('{"a":"\\ud800"}'), "it is no JSON"),
+        (call_with('{"a":[NaN]}'), "messages.0.tool_calls.0.function.arguments: it is no JSON"),
+        (call_with('{"a":-Infinity}'), "messages.0.tool_calls.0.function.arguments: it is no JSON"),
+        (call_with('{"a":[1e999]}'), "messages.0.tool_calls.0.function.arguments: it has a number that JSON has not"),
     ],
 )
 def test_messages_have_known_fields_alone(client: openai.OpenAI, message: dict[str, Any], wrong: str) -> None:
     with pytest.raises(openai.BadRequestError) as refused:
         ask(client, [message, *QUESTION])
     assert wrong in refused.value.message
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "NaN", "Infinity"])
+def test_schemas_have_numbers_of_json_alone(client: openai.OpenAI, number: str) -> None:
+    schema = f'{{"properties": {{"a": {{"maximum": {number}}}}}}}'
+    form = f'{{"type": "json_schema", "json_schema": {{"schema": {schema}}}}}'
+    tool = f'{{"type": "function", "function": {{"name": "f", "parameters": {schema}}}}}'
+    url = str(client.base_url).removesuffix("/v1/")
+    for field, param, value in (
+        ("response_format", "response_format.json_schema.schema", form),
+        ("tools", "tools.0.function.parameters", f"[{tool}]"),
+    ):
+        body = f'{{"messages": {json.dumps(QUESTION)}, "{field}": {value}}}'
+        error = httpx.post(f"{url}{PATH}", content=body, timeout=60).json()["error"]
+        assert error["param"] == param
+        assert error["message"] == f"{param}: it has a number that JSON has not: NaN or an infinite one"
 
 
 def test_what_clients_send_back_is_let_pass(client: openai.OpenAI) -> None:

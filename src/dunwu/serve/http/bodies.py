@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from dunwu.serve.guided import SearchLimits
 from dunwu.serve.http.errors import explain_body
-from dunwu.serve.http.messages import Body, MessageBody, ToolChoice, Tools, find_forced
+from dunwu.serve.http.messages import Body, MessageBody, ToolChoice, Tools, find_forced, write_strictly
 from dunwu.serve.records import ChatRequest, Format, derive_seeds
 
 MOST_CHOICES = 128
@@ -33,7 +33,7 @@ class JsonSchema(Body):
     @classmethod
     def check_numbers(cls, schema: dict[str, Any]) -> dict[str, Any]:
         """Refuse numbers that JSON has not, and that the parser lets through."""
-        json.dumps(schema, allow_nan=False)
+        write_strictly(schema)
         return schema
 
 

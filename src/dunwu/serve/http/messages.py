@@ -54,7 +54,25 @@ class CalledBody(Body):
             raise ValueError(f"it is no JSON: {error}") from None
         if not isinstance(found, dict):
             raise ValueError("it is no JSON object")
-        return json.dumps(found, ensure_ascii=False)
+        return write_strictly(found)
+
+
+def write_strictly(value: Any) -> str:
+    """Write JSON, of which parsers let more through than there is: ``NaN``, and ``1e999``, which is infinite.
+
+    Args:
+        value: as a parser read it.
+
+    Returns:
+        The text, in which no character is an escape that needs none.
+
+    Raises:
+        ValueError: it has a number that JSON has not.
+    """
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        raise ValueError("it has a number that JSON has not: NaN or an infinite one") from None
 
 
 class CallBody(Body):
@@ -128,6 +146,13 @@ class FunctionBody(Body):
     description: str | None = None
     parameters: dict[str, JsonValue] | None = None
     strict: bool | None = None
+
+    @field_validator("parameters")
+    @classmethod
+    def check_numbers(cls, parameters: dict[str, JsonValue] | None) -> dict[str, JsonValue] | None:
+        """Refuse numbers that JSON has not, and that the parser lets through."""
+        write_strictly(parameters)
+        return parameters
 
 
 class ToolBody(Function):
