@@ -23,7 +23,7 @@ from dunwu.errors import UserError
 from dunwu.rollout.builtin.scheduler import Allowed, Mask
 from dunwu.serve.endings import LONGEST_ENDING, PATIENCE, Endings
 from dunwu.serve.records import Format
-from dunwu.serve.schema_checks import FIELD, prepare_schema
+from dunwu.serve.schema_checks import prepare_schema
 from dunwu.serve.token_masks import add_token, find_first, find_only, find_tokens, has_more, has_token, read_mask
 
 if TYPE_CHECKING:  # of the library's stubs alone
@@ -85,10 +85,10 @@ class Grammars:
             UserError: it is none, or no answer can satisfy it; the message says why.
         """
         if form.kind == "calls":
-            return _raise_error(self._find(form.value.grammar, "tools", form.value.heads)).copy()
+            return _raise_error(self._find(form.value.grammar, form.field, form.value.heads)).copy()
         text = _write_grammar(form)
-        self._check_special(text, FIELD)
-        return _raise_error(self._find(text, FIELD, ())).copy()
+        self._check_special(text, form.field)
+        return _raise_error(self._find(text, form.field, ())).copy()
 
     def find_special(self, texts: Iterable[str]) -> set[str]:
         """Find which texts are tokens that no text of a grammar allows, and its names of special tokens do.
@@ -320,30 +320,30 @@ def _goes_on(matcher: LLMatcher, end: Mask) -> bool:
 
 
 def _write_grammar(form: Format) -> str:
-    value = prepare_schema(form.value) if form.kind == "json_schema" else form.value
+    value = prepare_schema(form.value, form.field) if form.kind == "json_schema" else form.value
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
         text.encode()
     except UnicodeEncodeError:
-        raise UserError("it is no valid Unicode: a lone surrogate", field=FIELD) from None
+        raise UserError("it is no valid Unicode: a lone surrogate", field=form.field) from None
     except ValueError:
-        raise UserError("it has a number that JSON has not: NaN or an infinite one", field=FIELD) from None
+        raise UserError("it has a number that JSON has not: NaN or an infinite one", field=form.field) from None
     if len(text) > LONGEST_SCHEMA:
-        raise UserError(f"it has {len(text):,} characters, more than {LONGEST_SCHEMA:,}", field=FIELD)
+        raise UserError(f"it has {len(text):,} characters, more than {LONGEST_SCHEMA:,}", field=form.field)
     if form.kind == "regex":
         if (len(value) - len(value.rstrip("\\"))) % 2:
-            raise UserError("the pattern ends in a backslash that escapes nothing", field=FIELD)
+            raise UserError("the pattern ends in a backslash that escapes nothing", field=form.field)
         return str(LLMatcher.grammar_from_regex(value))
     if form.kind == "choice":
         if not value:
-            raise UserError("there is nothing to choose from", field=FIELD)
+            raise UserError("there is nothing to choose from", field=form.field)
         return str(LLMatcher.grammar_from_lark("start: " + " | ".join(_quote(choice) for choice in value)))
     # Blanks between parts would let a small model write them for ever.
     options: JsonCompileOptions = {"whitespace_flexible": False}
     try:
         return str(LLMatcher.grammar_from_json_schema(text, defaults=options))
     except ValueError as error:
-        raise UserError(_explain(str(error)), field=FIELD) from None
+        raise UserError(_explain(str(error)), field=form.field) from None
 
 
 def _quote(text: str) -> str:

@@ -9,12 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from dunwu.errors import UserError
 from dunwu.rollout.seeds import derive_seed
 from dunwu.types import Message, ToolCall
 
+FIELDS: Final = {
+    "json_schema": "response_format",
+    "regex": "structured_outputs.regex",
+    "choice": "structured_outputs.choice",
+    "calls": "tools",
+}
+"""The field of a request that asks for a form, by its kind."""
 Finish = Literal["stop", "length", "tool_calls", "content_filter"]
 
 
@@ -35,6 +42,11 @@ class Format:
 
     kind: Literal["json_schema", "regex", "choice", "calls"]
     value: Any
+
+    @property
+    def field(self) -> str:
+        """The field of a request that asks for it."""
+        return FIELDS[self.kind]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ import math
 from typing import Any, Final
 
 from dunwu.errors import UserError
+from dunwu.serve.records import FIELDS
 from dunwu.serve.schema_parts import Parts, find_reference
 from dunwu.serve.schema_recursion import find_endless
 
@@ -20,12 +21,11 @@ LARGEST_MULTIPLE: Final = 20_000
 """Of what all ``multipleOf`` in a schema divide: compiling takes time in proportion."""
 MOST_PARTS: Final = 3000
 """Parts of a schema: compiling takes more than time in proportion."""
-FIELD: Final = "response_format"
 SETTINGS: Final = "x-guidance"
 """Where a schema could change how the library compiles it."""
 
 
-def prepare_schema(schema: Any, field: str = FIELD) -> Any:
+def prepare_schema(schema: Any, field: str = FIELDS["json_schema"]) -> Any:
     """Return a schema without the parts that have no finite value.
 
     Args:

@@ -27,7 +27,7 @@ from dunwu.serve.fair_queue import FairQueue
 from dunwu.serve.grammar import Grammar, Grammars
 from dunwu.serve.records import Busy, ChatRequest, Format, Stopped
 from dunwu.serve.reply import Reply
-from dunwu.serve.tool_calls import CALL_TAGS, list_functions, write_form
+from dunwu.serve.tool_calls import CALL_TAGS, list_functions, name_field, write_form
 from dunwu.serve.workers import DEFAULT_LIMITS, ServiceLimits, Worker, make_workers
 from dunwu.serve.writer import Writer
 from dunwu.types import Sampling
@@ -154,7 +154,7 @@ class GenerationService:
         form = self._find_form(request)
         if request.begun:
             if form:
-                raise UserError("an answer that was begun elsewhere takes no format", field="response_format")
+                raise UserError("an answer that was begun elsewhere takes no format", field=form.field)
             prompt = np.append(prompt, np.array(request.begun, dtype=np.int32))
         sampling = self.model.plan_sampling(request, len(prompt))
         grammar = self._grammars.compile(form) if form else None
@@ -167,7 +167,9 @@ class GenerationService:
         """Return the form of a request's answers, after a look at the schemas of its functions."""
         for number, (name, schema) in enumerate(list_functions(request.tools).items()):
             lenient = name not in request.must_call and request.format is None
-            self._grammars.check_schema(schema, f"tools.{number}.function.parameters", lenient=lenient)
+            self._grammars.check_schema(schema, name_field(number), lenient=lenient)
+        if request.tools and request.format and not request.must_call:
+            self._grammars.compile(request.format)  # what is wrong with it alone names its own field
         return write_form(request, self._grammars.find_special(CALL_TAGS) if request.tools else ())
 
     def cancel(self, reply: Reply) -> None:

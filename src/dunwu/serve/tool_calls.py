@@ -96,6 +96,15 @@ def list_functions(tools: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, An
     return {one["name"]: {"type": "object", **(one.get("parameters") or NOTHING)} for one in functions}
 
 
+def name_field(number: int) -> str:
+    """Return the field of a request in which the arguments of a function have their schema.
+
+    Args:
+        number: of the function among the tools.
+    """
+    return f"tools.{number}.function.parameters"
+
+
 def write_form(request: ChatRequest, special: Collection[str]) -> Format | None:
     """Return the form of a request's answer: that of calls where one has to come, or may come in place of a schema.
 
@@ -110,23 +119,24 @@ def write_form(request: ChatRequest, special: Collection[str]) -> Format | None:
     if not request.tools or (form is None and not request.must_call):
         return form
     if form is not None and not request.must_call and form.kind != "json_schema":
-        raise UserError("this form leaves no room for calls: leave out tools", field="structured_outputs")
+        raise UserError("this form leaves no room for calls: leave out tools", field=form.field)
     functions = list_functions(request.tools)
-    schemas = [(name, functions[name]) for name in request.must_call or functions]
+    wanted = {n: name for n, name in enumerate(functions) if not request.must_call or name in request.must_call}
     opened, closed = (tag if tag in special else json.dumps(tag) for tag in CALL_TAGS)
     lines = [
-        f'call: {opened} "\\n" ({" | ".join(f"call{n}" for n in range(len(schemas)))}) "\\n" {closed}',
+        f'call: {opened} "\\n" ({" | ".join(f"call{number}" for number in wanted)}) "\\n" {closed}',
         "calls: call" if request.one_call else 'calls: call ("\\n" call)*',
     ]
-    for number, (name, schema) in enumerate(schemas):
+    for number, name in wanted.items():
+        schema = _write_schema(functions[name], SPELLING, name_field(number))
         lines.append(f'call{number}: {json.dumps(_write_head(name))} arguments{number} "}}"')
-        lines.append(f"arguments{number}: %json {_write_schema(schema, SPELLING)}")
+        lines.append(f"arguments{number}: %json {schema}")
     if form is not None and not request.must_call:
-        lines += ["start: calls | answer", f"answer: %json {_write_schema(form.value, CLOSE_SPELLING)}"]
+        lines += ["start: calls | answer", f"answer: %json {_write_schema(form.value, CLOSE_SPELLING, form.field)}"]
     else:
         lines.append("start: calls")
     grammar = str(LLMatcher.grammar_from_lark("\n".join(lines)))
-    heads = tuple(f"{OPEN}\n{_write_head(name)}" for name, _ in schemas)
+    heads = tuple(f"{OPEN}\n{_write_head(name)}" for name in wanted.values())
     return Format(kind="calls", value=CallGrammar(grammar, heads))
 
 
@@ -134,5 +144,5 @@ def _write_head(name: str) -> str:
     return f'{{"name": {json.dumps(name)}, "arguments": '
 
 
-def _write_schema(schema: Mapping[str, Any], spelling: Mapping[str, Any]) -> str:
-    return json.dumps({**prepare_schema(schema), "x-guidance": spelling}, ensure_ascii=False)
+def _write_schema(schema: Mapping[str, Any], spelling: Mapping[str, Any], field: str) -> str:
+    return json.dumps({**prepare_schema(schema, field), "x-guidance": spelling}, ensure_ascii=False)

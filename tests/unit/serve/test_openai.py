@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -224,6 +225,24 @@ def test_an_impossible_schema_says_why(client: openai.OpenAI) -> None:
             ask(client, response_format=form)
         assert reason in refused.value.message
         assert refused.value.param == "response_format"
+
+
+@pytest.mark.parametrize(
+    ("form", "field", "reason"),
+    [
+        ({"regex": "("}, "structured_outputs.regex", "unclosed group"),
+        ({"regex": "a\\"}, "structured_outputs.regex", "ends in a backslash"),
+        ({"regex": "[a&&b]"}, "structured_outputs.regex", "no answer can satisfy it"),
+        ({"choice": ["<|endoftext|>"]}, "structured_outputs.choice", "the text of the special token"),
+    ],
+)
+def test_an_impossible_form_names_its_own_field(
+    client: openai.OpenAI, form: dict[str, Any], field: str, reason: str
+) -> None:
+    with pytest.raises(openai.BadRequestError, match=re.escape(f"{field}: ")) as refused:
+        ask(client, extra_body={"structured_outputs": form})
+    assert reason in refused.value.message
+    assert refused.value.param == field
 
 
 def test_a_vote_answers_with_the_majority(client: openai.OpenAI) -> None:

@@ -100,7 +100,7 @@ def test_forms_of_answers_beside_tools() -> None:
     schema, choice = Format(kind="json_schema", value={"type": "object"}), Format(kind="choice", value=["x"])
     assert write_form(ChatRequest(messages=(), format=choice), ()) is choice
     assert write_form(ChatRequest(messages=(), tools=tools), ()) is None
-    with pytest.raises(UserError, match="structured_outputs: this form leaves no room for calls"):
+    with pytest.raises(UserError, match=r"structured_outputs\.choice: this form leaves no room for calls"):
         write_form(ChatRequest(messages=(), tools=tools, format=choice), ())
     both = write_form(ChatRequest(messages=(), tools=tools, format=schema), ())
     assert both is not None

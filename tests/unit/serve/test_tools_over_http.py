@@ -188,7 +188,11 @@ def test_special_tokens_of_strangers_are_text_wherever_they_stand(tool_model: Ch
         ({"tools": [{"type": "web_search"}]}, "input should be 'function'", "tools.0.type"),
         ({"tools": [{"type": "function", "function": {"name": "a b"}}]}, "pattern", "tools.0.function.name"),
         ({"tool_choice": "required", "extra_body": {"vote": 4}}, "tool_choice wants a call", None),
-        ({"extra_body": {"structured_outputs": {"choice": ["a"]}}}, "leaves no room for calls", "structured_outputs"),
+        (
+            {"extra_body": {"structured_outputs": {"choice": ["a"]}}},
+            "leaves no room for calls",
+            "structured_outputs.choice",
+        ),
         (
             {"tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "array"}}}]},
             "its type is to be object",
@@ -206,6 +210,21 @@ def test_special_tokens_of_strangers_are_text_wherever_they_stand(tool_model: Ch
             },
             "required property 'a' is unsatisfiable",
             "tools.1.function.parameters",
+        ),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "foo"}}}},
+            "Invalid type: foo",
+            "response_format",
+        ),
+        (
+            {
+                "response_format": {
+                    "type": "json_schema",
+                    "json_schema": {"name": "x", "schema": {"const": "<|im_start|>"}},
+                }
+            },
+            "the text of the special token",
+            "response_format",
         ),
     ],
 )
