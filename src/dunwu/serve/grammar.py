@@ -215,6 +215,13 @@ class Grammar:
         self._matcher.consume_token(token_id)
         return bool(self._matcher.is_stopped())
 
+    def find_error(self) -> str | None:
+        """Say why the library gave up amid the answer, which ends then; None where it did not.
+
+        A grammar may come to a limit of the library with any token, which no look at it beforehand can tell.
+        """
+        return _explain(self._matcher.get_error()) if self._matcher.is_error() else None
+
     def _find_mask(self) -> Mask:
         """Find the tokens that may come next, whatever is left."""
         found = read_mask(self._matcher.compute_bitmask())

@@ -260,8 +260,11 @@ class GenerationService:
         with self._changed:
             self._let_go([written.state for written in ended])
             for written in ended:
-                self.counts.finished += not written.state.key[0].is_finished
-                written.state.key[0].count_down()
+                reply, writer = written.state.key
+                if writer.error is not None:
+                    self._end([reply], writer.error)
+                self.counts.finished += not reply.is_finished
+                reply.count_down()
         self._tell([state.key[0] for state in states if state.key[0].streams or state.key[0].is_finished])
 
     def _let_go(self, states: Collection[SequenceState]) -> None:

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from tokenizers.decoders import DecodeStream
 from torch import Tensor
 
+from dunwu.errors import Fault
 from dunwu.rollout.builtin.batch import Written
 from dunwu.rollout.builtin.scheduler import Allowed
 from dunwu.serve.chat_model import ChatModel
@@ -47,6 +48,7 @@ class Writer:
         index: of the choice.
         tokens: written so far.
         thinking_tokens: of these, the reasoning's.
+        error: why there is no whole answer though it has ended: its grammar failed.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class Writer:
         self.tokens = self.thinking_tokens = 0
         self._closed = False
         self._finish: Finish | None = None
+        self.error: Fault | None = None
         self._fresh, self._cut = "", False
         self._token_ids: tuple[int, ...] = ()
         self._token_logprobs: tuple[float, ...] = ()
@@ -155,7 +158,14 @@ class Writer:
         return self._reply.state == "answer" or (self._reply.state == "start" and not self._model.thinks)
 
     def finish(self, written: Written) -> None:
-        """Write the last piece; called once the row has ended."""
+        """Write the last piece, or note the error; called once the row has ended.
+
+        Args:
+            written: all that it wrote, and how it ended.
+        """
+        if self._grammar is not None and (why := self._grammar.find_error()):
+            self.error = Fault(f"the grammar of the answer failed on the way: {why}")
+            return
         ended = "stop" if self._reply.stopped else "length" if self._cut else written.finish
         self._token_ids = tuple(written.token_ids.tolist())
         self._token_logprobs = tuple(written.logprobs.tolist())
