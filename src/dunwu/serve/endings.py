@@ -7,15 +7,23 @@ characters that numbers, dates and addresses go on with. It is short, and not al
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from time import thread_time
 from typing import Final
 
 from llguidance import LLMatcher, LLTokenizer
 
-from dunwu.rollout.builtin.scheduler import Mask
-from dunwu.serve.token_masks import BITS, find_first, find_only, has_token, mark_tokens, read_mask
+from dunwu.serve.token_masks import (
+    BITS,
+    TokenSet,
+    drop_tokens,
+    find_first,
+    find_only,
+    has_token,
+    mark_tokens,
+    read_mask,
+)
 from dunwu.verifiers.format import TAGS
 
 LONGEST_ENDING: Final = 512
@@ -47,26 +55,35 @@ class Endings:
         parts: those with one of ``PARTS`` in them.
         tags: those with a tag of reasoning or answer in them, which would be read as one.
         special: tags and ends.
+        width: bytes of a mask of this vocabulary.
     """
 
-    end: Mask
-    closing: tuple[Mask, ...]
+    end: TokenSet
+    closing: tuple[TokenSet, ...]
     opening: tuple[int, ...]
     going_on: tuple[int, ...]
     letter: int | None
-    parts: Mask
-    tags: Mask
-    special: Mask
+    parts: TokenSet
+    tags: TokenSet
+    special: TokenSet
+    width: int
 
     @classmethod
     def find(cls, tokens: LLTokenizer, eos_ids: tuple[int, ...]) -> Endings:
-        """Find them in a vocabulary."""
+        """Find them in a vocabulary.
+
+        Args:
+            tokens: the vocabulary.
+            eos_ids: tokens that end a completion.
+        """
         texts = [tokens.decode_bytes([number]) for number in range(tokens.vocab_size)]
         places = {text: number for number, text in reversed(list(enumerate(texts))) if len(text) == 1}
         width = len(LLMatcher(tokens, LLMatcher.grammar_from_regex("a")).compute_bitmask())
-        mark = partial(mark_tokens, vocabulary=width * BITS)
 
-        end = mark(list(eos_ids))
+        def mark(token_ids: Sequence[int]) -> TokenSet:
+            return read_mask(mark_tokens(token_ids, width * BITS).tobytes())
+
+        end = mark(eos_ids)
         tags = mark([number for number, text in enumerate(texts) if any(tag.encode() in text for tag in TAGS)])
         return cls(
             end=end,
@@ -77,18 +94,25 @@ class Endings:
             parts=mark([number for number, text in enumerate(texts) if any(char in PARTS for char in text)]),
             tags=tags,
             special=tags | end,
+            width=width,
         )
 
     def find_way(self, matcher: LLMatcher) -> list[int] | None:
-        """Find tokens that lead from here to an end; None where ``LONGEST_ENDING`` of them do not."""
+        """Find tokens that lead from here to an end; None where ``LONGEST_ENDING`` of them do not.
+
+        Args:
+            matcher: where it stands; nothing of it is used up.
+        """
         other, way = matcher.deep_copy(), list[int]()
         visits: Counter[bytes] = Counter()  # of places that look the same, since something closed
         latest = thread_time() + PATIENCE
         while len(way) < LONGEST_ENDING and thread_time() < latest:
             packed = other.compute_bitmask()
-            mask = read_mask(packed) if other.is_accepting() else read_mask(packed) & ~self.end
-            closing = self._find_closing(mask)
-            token_id = self._go_on(mask, visits[packed]) if closing is None else closing
+            allowed = read_mask(packed)
+            if not other.is_accepting():
+                allowed = drop_tokens(allowed, self.end)
+            closing = self._find_closing(allowed)
+            token_id = self._go_on(allowed, visits[packed]) if closing is None else closing
             if token_id is None:
                 return None
             way.append(token_id)
@@ -108,13 +132,17 @@ class Endings:
         Args:
             matcher: where it stands; nothing of it is used up.
             way: from here to an end.
+
+        Returns:
+            Tokens; 0 where no step makes it longer.
         """
         other, jump = matcher.deep_copy(), 0
         visits: Counter[bytes] = Counter()
         latest = thread_time() + PATIENCE
         for _ in range(LONGEST_WALK):
             packed = other.compute_bitmask()
-            opening = [token_id for token_id in self.opening if has_token(read_mask(packed), token_id)]
+            allowed = read_mask(packed)
+            opening = [token_id for token_id in self.opening if has_token(allowed, token_id)]
             choices = [*opening, way[0]]
             token_id = choices[visits[packed] % len(choices)]
             visits[packed] += 1
@@ -127,15 +155,15 @@ class Endings:
             jump, way = max(jump, len(rest) - len(way)), rest
         return jump
 
-    def _find_closing(self, mask: Mask) -> int | None:
+    def _find_closing(self, allowed: TokenSet) -> int | None:
         """Find the token that ends most; in a text brackets and commas end nothing."""
-        if (only := find_only(mask)) is not None:
+        if (only := find_only(allowed)) is not None:
             return only if any(has_token(rank, only) for rank in (self.end, *self.closing)) else None
-        in_text = self.letter is not None and has_token(mask, self.letter)
+        in_text = self.letter is not None and has_token(allowed, self.letter)
         ranks = (self.end, self.closing[1]) if in_text else (self.end, *self.closing)
-        return next((found for rank in ranks if (found := find_first(mask & rank)) is not None), None)
+        return next((found for rank in ranks if (found := find_first(allowed & rank)) is not None), None)
 
-    def _go_on(self, mask: Mask, visits: int) -> int | None:
+    def _go_on(self, allowed: TokenSet, visits: int) -> int | None:
         """Find a token to go on with: another one at each visit, because the last did not help."""
-        known = [token_id for token_id in self.going_on if has_token(mask, token_id)]
-        return known[visits % len(known)] if known else find_first(mask)
+        known = [token_id for token_id in self.going_on if has_token(allowed, token_id)]
+        return known[visits % len(known)] if known else find_first(allowed)

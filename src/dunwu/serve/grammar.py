@@ -13,18 +13,23 @@ from functools import cached_property, lru_cache, partial
 from time import thread_time
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-import numpy as np
-import torch
-from jaxtyping import Bool
 from llguidance import LLMatcher, LLTokenizer
-from torch import Tensor
 
 from dunwu.errors import UserError
-from dunwu.rollout.builtin.scheduler import Allowed, Mask
+from dunwu.rollout.builtin.scheduler import Allowed
 from dunwu.serve.endings import LONGEST_ENDING, PATIENCE, Endings
 from dunwu.serve.records import Format
 from dunwu.serve.schema_checks import prepare_schema
-from dunwu.serve.token_masks import add_token, find_first, find_only, find_tokens, has_more, has_token, read_mask
+from dunwu.serve.token_masks import (
+    TokenSet,
+    drop_tokens,
+    find_first,
+    find_only,
+    has_token,
+    list_tokens,
+    read_mask,
+    write_mask,
+)
 
 if TYPE_CHECKING:  # of the library's stubs alone
     from llguidance._lib import JsonCompileOptions
@@ -147,7 +152,7 @@ class Grammars:
         jump = max([jump, *(self._measure(matcher, head) for head in heads)])
         if thread_time() - began > PATIENCE:
             raise UserError("it is too large: each token of an answer would take too long", field=field)
-        return Grammar(matcher, self._endings, self._rows, way, jump)
+        return Grammar(matcher, self._endings, way, jump)
 
 
 class Grammar:
@@ -156,7 +161,6 @@ class Grammar:
     Args:
         matcher: of llguidance.
         endings: of the vocabulary.
-        rows: tokens that the model knows.
         way: tokens that lead from here to an end, as far as one is known.
         jump: by how much it becomes longer where a part is opened.
 
@@ -164,8 +168,8 @@ class Grammar:
         shortest: tokens of a short answer; None where no way to its end is known.
     """
 
-    def __init__(self, matcher: LLMatcher, endings: Endings, rows: int, way: list[int] | None, jump: int) -> None:
-        self._matcher, self._endings, self._rows = matcher, endings, rows
+    def __init__(self, matcher: LLMatcher, endings: Endings, way: list[int] | None, jump: int) -> None:
+        self._matcher, self._endings = matcher, endings
         self.shortest = len(way) if way else None
         self._start, self._way, self._leads = way, list(way or ()), True
         self._jump = jump
@@ -173,18 +177,22 @@ class Grammar:
 
     def copy(self) -> Grammar:
         """Return the same for another answer, of which nothing is written yet."""
-        return Grammar(self._matcher.deep_copy(), self._endings, self._rows, self._start, self._jump)
+        return Grammar(self._matcher.deep_copy(), self._endings, self._start, self._jump)
 
-    def find_allowed(self, left: int) -> Bool[Tensor, " V"]:
+    def find_allowed(self, left: int) -> TokenSet:
         """Find the tokens that may come next; the end of the answer is one where it is whole.
 
         Args:
             left: tokens that may still be written. Where they become few, only what leads to an end may come.
+
+        Returns:
+            At least one token.
         """
-        mask = self._find_mask()
-        if self._is_near(left):
-            mask = self._keep_what_fits(mask, left)
-        return torch.from_numpy(np.unpackbits(mask, count=self._rows, bitorder="little").view(np.bool_))
+        found = read_mask(self._matcher.compute_bitmask())
+        # What ends a completion may have a text that the form has: it may come where the answer is whole.
+        dropped = self._endings.tags if self._matcher.is_accepting() else self._endings.special
+        allowed = drop_tokens(found, dropped) or found  # the format itself may have a tag
+        return self._keep_what_fits(allowed, left) if self._is_near(left) else allowed
 
     def refuse(self, token_id: int, left: int) -> Allowed | None:
         """Say what may come in the place of a token that may not; None where it may.
@@ -194,17 +202,18 @@ class Grammar:
         Args:
             token_id: the token.
             left: see ``find_allowed``.
+
+        Returns:
+            The mask of what may come, or its only token.
         """
-        near = self._is_near(left)
-        if not near and not has_token(self._endings.special, token_id) and self._matcher.validate_tokens([token_id]):
+        is_known = not has_token(self._endings.special, token_id) and not self._is_near(left)
+        if is_known and self._matcher.validate_tokens([token_id]):
             return None
-        mask = self._find_mask()
-        if has_token(mask, token_id) and (not near or self._fits(token_id, mask, left)):
+        allowed = self.find_allowed(left)
+        if has_token(allowed, token_id):
             return None
-        if near:
-            mask = self._keep_what_fits(mask, left)
-        only = find_only(mask)
-        return mask if only is None else only
+        only = find_only(allowed)
+        return write_mask(allowed, self._endings.width) if only is None else only
 
     def advance(self, token_id: int) -> bool:
         """Take a token that was written, and tell whether the answer is whole and cannot go on."""
@@ -222,13 +231,6 @@ class Grammar:
         """
         return _explain(self._matcher.get_error()) if self._matcher.is_error() else None
 
-    def _find_mask(self) -> Mask:
-        """Find the tokens that may come next, whatever is left."""
-        found = read_mask(self._matcher.compute_bitmask())
-        # What ends a completion may have a text that the form has: it may come where the answer is whole.
-        mask = found & ~(self._endings.tags if self._matcher.is_accepting() else self._endings.special)
-        return mask if np.count_nonzero(mask) else found  # the format itself may have a tag
-
     def _is_near(self, left: int) -> bool:
         """Tell whether so few tokens are left that not every one leaves room for an end."""
         if left > self._look_at:
@@ -241,32 +243,19 @@ class Grammar:
             self._look_at = left - max(1, (spare - room) // (1 + GROWTH))
         return bool(self._way) and spare <= room
 
-    def _fits(self, token_id: int, mask: Mask, left: int) -> bool:
-        """Tell whether the answer can still end in time after a token that may come.
+    def _keep_what_fits(self, allowed: TokenSet, left: int) -> TokenSet:
+        """Keep of the tokens that may come those after which the answer can still end in time.
 
         Where there are too many to look at each, parts of JSON begin and end as the known way has it, and texts and
         numbers stay free.
         """
-        if token_id == self._way[0]:
-            return True
-        if left - len(self._way) <= MARGIN:
-            return False
-        if has_more(mask, FEW):
-            return not has_token(self._endings.parts, token_id)
-        return self._can_end(token_id, left - 1 - MARGIN)
-
-    def _keep_what_fits(self, mask: Mask, left: int) -> Mask:
-        """Keep of the tokens that may come those for which ``_fits`` holds."""
-        kept: Mask = add_token(np.zeros_like(mask), self._way[0])
+        kept = 1 << self._way[0]
         if left - len(self._way) <= MARGIN:
             return kept
-        if has_more(mask, FEW):
-            kept |= mask & ~self._endings.parts
-            return kept
-        for token_id in find_tokens(mask):
-            if self._fits(token_id, mask, left):
-                kept = add_token(kept, token_id)
-        return kept
+        if allowed.bit_count() > FEW:
+            return kept | drop_tokens(allowed, self._endings.parts)
+        fitting = (token_id for token_id in list_tokens(allowed) if self._can_end(token_id, left - 1 - MARGIN))
+        return kept | sum(1 << token_id for token_id in fitting)
 
     def _can_end(self, token_id: int, left: int) -> bool:
         """Tell whether so many tokens are enough after this one."""
@@ -313,10 +302,10 @@ def _check_length(text: str, field: str) -> None:
         raise UserError(f"the grammar has {len(text):,} characters, more than {LONGEST_SCHEMA:,}", field=field)
 
 
-def _goes_on(matcher: LLMatcher, end: Mask) -> bool:
+def _goes_on(matcher: LLMatcher, end: TokenSet) -> bool:
     """Tell whether an answer can begin: what is too large fails with the first token, or behind it."""
-    mask = read_mask(matcher.compute_bitmask())
-    first = find_first(mask if matcher.is_accepting() else mask & ~end)
+    allowed = read_mask(matcher.compute_bitmask())
+    first = find_first(allowed if matcher.is_accepting() else drop_tokens(allowed, end))
     if first is None or matcher.is_error():
         return False
     other = matcher.deep_copy()

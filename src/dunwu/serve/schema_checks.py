@@ -47,7 +47,7 @@ def prepare_schema(schema: Any, field: str = FIELDS["json_schema"]) -> Any:
         raise UserError(f"it has {len(parts.all):,} parts, more than {MOST_PARTS:,}", field=field)
     if math.lcm(*parts.multiples) > LARGEST_MULTIPLE:
         raise UserError(f"its multipleOf are too large: together beyond {LARGEST_MULTIPLE:,}", field=field)
-    endless = find_endless(parts)
+    endless = find_endless(parts) if any(map(find_reference, parts.all)) else set()  # most refer to nothing
     if id(schema) not in endless:
         return _replace(schema, endless)
     through = next((name for part in parts.all if id(part) in endless and (name := find_reference(part))), None)

@@ -22,7 +22,7 @@ from dunwu.serve.chat_model import ChatModel
 from dunwu.serve.grammar import MARGIN, Grammar
 from dunwu.serve.records import ChatRequest, Choice, Finish, Piece, TokenLogprob
 from dunwu.serve.reply_text import Gain, ReplyText
-from dunwu.serve.token_masks import has_token
+from dunwu.serve.token_masks import is_marked
 from dunwu.serve.tool_calls import list_functions
 from dunwu.types import Sampling, ToolCall
 
@@ -125,7 +125,7 @@ class Writer:
             return None
         if thinks:  # the answer has to follow
             allowed = self._model.openings if self._reply.state == "start" else self._model.no_end
-            return None if allowed is None or has_token(allowed, token_id) else allowed
+            return None if allowed is None or is_marked(allowed, token_id) else allowed
         return self._grammar.refuse(token_id, self._most - self.tokens)
 
     def follow(self, token_id: int, logits_V: Float[Tensor, " V"] | None) -> bool:
