@@ -7,17 +7,17 @@ table that is computed before the first token.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property, lru_cache, partial
 from time import thread_time
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from llguidance import LLMatcher, LLTokenizer
 
 from dunwu.errors import UserError
 from dunwu.rollout.builtin.scheduler import Allowed
 from dunwu.serve.endings import LONGEST_ENDING, PATIENCE, Endings
+from dunwu.serve.grammar_texts import check_length, explain_error, quote, write_grammar
 from dunwu.serve.records import Format
 from dunwu.serve.schema_checks import prepare_schema
 from dunwu.serve.token_masks import (
@@ -31,11 +31,6 @@ from dunwu.serve.token_masks import (
     write_mask,
 )
 
-if TYPE_CHECKING:  # of the library's stubs alone
-    from llguidance._lib import JsonCompileOptions
-
-LONGEST_SCHEMA: Final = 1 << 18
-"""Characters of a schema or pattern; compiling takes time in proportion."""
 FEW: Final = 16
 """Tokens that are looked at one by one, where no more may come."""
 MARGIN: Final = 8
@@ -44,8 +39,6 @@ ROOM: Final = 32
 """Tokens more than those that a single token is known to make necessary, when it opens a part."""
 GROWTH: Final = 8
 """Tokens that one more makes necessary, on average at most: one may open several parts, ``[[{"``."""
-ASSERTIONS: Final = {"Start": "an anchor ^ inside", "End": "an anchor $ inside", "Word": "a word boundary"}
-"""What no grammar holds in a pattern, by how the library's names for it begin."""
 Found = TypeVar("Found")
 KEPT: Final = 64
 """Compiled formats that are kept: many requests ask for the same."""
@@ -77,7 +70,7 @@ class Grammars:
         See findings/llguidance-tag-tokens.sh.
         """
         added = self._core.get_added_tokens_decoder().items()
-        return [_quote(token.content)[1:-1] for token_id, token in added if self._tokens.is_special_token(token_id)]
+        return [quote(token.content)[1:-1] for token_id, token in added if self._tokens.is_special_token(token_id)]
 
     @cached_property
     def _endings(self) -> Endings:
@@ -86,12 +79,18 @@ class Grammars:
     def compile(self, form: Format) -> Grammar:
         """Make the grammar of a format.
 
+        Args:
+            form: the format.
+
+        Returns:
+            One of the answer's own; compiling is done once for all that ask for the same.
+
         Raises:
             UserError: it is none, or no answer can satisfy it; the message says why.
         """
         if form.kind == "calls":
             return _raise_error(self._find(form.value.grammar, form.field, form.value.heads)).copy()
-        text = _write_grammar(form)
+        text = write_grammar(form)
         self._check_special(text, form.field)
         return _raise_error(self._find(text, form.field, ())).copy()
 
@@ -99,17 +98,23 @@ class Grammars:
         """Find which texts are tokens that no text of a grammar allows, and its names of special tokens do.
 
         Beside special tokens they are all that were added to a vocabulary and look like tags.
+
+        Args:
+            texts: any texts.
         """
         places = {text: self._core.token_to_id(text) for text in texts}
         return {text for text, n in places.items() if n is not None and self._tokens.is_special_token(n)}
 
     def check_schema(self, schema: Mapping[str, Any], field: str, *, lenient: bool) -> None:
-        """Raise UserError where no object can satisfy a schema.
+        """Check that an object can satisfy a schema.
 
         Args:
             schema: of a function's arguments.
             field: in which it stands.
             lenient: keywords that no grammar can hold an answer to are let pass.
+
+        Raises:
+            UserError: none can; the message says why.
         """
         if schema.get("type", "object") != "object":
             raise UserError("arguments are an object: its type is to be object", field=field)
@@ -118,7 +123,7 @@ class Grammars:
         _raise_error(self._look(text, field))
 
     def _check_text(self, schema: str, field: str) -> None:
-        _check_length(schema, field)
+        check_length(schema, field)
         self._check_special(schema, field)
         self._match(LLMatcher.grammar_from_json_schema(schema), field)
 
@@ -138,13 +143,13 @@ class Grammars:
     def _match(self, text: str, field: str) -> LLMatcher:
         matcher = LLMatcher(self._tokens, text, log_level=0)
         if matcher.is_error():
-            raise UserError(_explain(matcher.get_error()), field=field)
+            raise UserError(explain_error(matcher.get_error()), field=field)
         if not _goes_on(matcher, self._endings.end):
             raise UserError("no answer can satisfy it, or it is too large", field=field)
         return matcher
 
     def _compile_text(self, text: str, field: str, heads: tuple[str, ...]) -> Grammar:
-        _check_length(text, field)
+        check_length(text, field)
         began = thread_time()
         matcher = self._match(text, field)
         way = self._endings.find_way(matcher)
@@ -216,7 +221,14 @@ class Grammar:
         return write_mask(allowed, self._endings.width) if only is None else only
 
     def advance(self, token_id: int) -> bool:
-        """Take a token that was written, and tell whether the answer is whole and cannot go on."""
+        """Take a token that was written.
+
+        Args:
+            token_id: the token.
+
+        Returns:
+            Whether the answer cannot go on: it is whole, or ``find_error`` says why not.
+        """
         if self._way and self._way[0] == token_id:
             del self._way[0]
         else:
@@ -229,7 +241,7 @@ class Grammar:
 
         A grammar may come to a limit of the library with any token, which no look at it beforehand can tell.
         """
-        return _explain(self._matcher.get_error()) if self._matcher.is_error() else None
+        return explain_error(self._matcher.get_error()) if self._matcher.is_error() else None
 
     def _is_near(self, left: int) -> bool:
         """Tell whether so few tokens are left that not every one leaves room for an end."""
@@ -297,11 +309,6 @@ def _raise_error(found: Found | UserError) -> Found:
     return found
 
 
-def _check_length(text: str, field: str) -> None:
-    if len(text) > LONGEST_SCHEMA:
-        raise UserError(f"the grammar has {len(text):,} characters, more than {LONGEST_SCHEMA:,}", field=field)
-
-
 def _goes_on(matcher: LLMatcher, end: TokenSet) -> bool:
     """Tell whether an answer can begin: what is too large fails with the first token, or behind it."""
     allowed = read_mask(matcher.compute_bitmask())
@@ -313,46 +320,3 @@ def _goes_on(matcher: LLMatcher, end: TokenSet) -> bool:
     if not other.is_stopped():
         other.compute_bitmask()
     return not other.is_error()
-
-
-def _write_grammar(form: Format) -> str:
-    value = prepare_schema(form.value, form.field) if form.kind == "json_schema" else form.value
-    try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-        text.encode()
-    except UnicodeEncodeError:
-        raise UserError("it is no valid Unicode: a lone surrogate", field=form.field) from None
-    except ValueError:
-        raise UserError("it has a number that JSON has not: NaN or an infinite one", field=form.field) from None
-    if len(text) > LONGEST_SCHEMA:
-        raise UserError(f"it has {len(text):,} characters, more than {LONGEST_SCHEMA:,}", field=form.field)
-    if form.kind == "regex":
-        if (len(value) - len(value.rstrip("\\"))) % 2:
-            raise UserError("the pattern ends in a backslash that escapes nothing", field=form.field)
-        return str(LLMatcher.grammar_from_regex(value))
-    if form.kind == "choice":
-        if not value:
-            raise UserError("there is nothing to choose from", field=form.field)
-        return str(LLMatcher.grammar_from_lark("start: " + " | ".join(_quote(choice) for choice in value)))
-    # Blanks between parts would let a small model write them for ever.
-    options: JsonCompileOptions = {"whitespace_flexible": False}
-    try:
-        return str(LLMatcher.grammar_from_json_schema(text, defaults=options))
-    except ValueError as error:
-        raise UserError(_explain(str(error)), field=form.field) from None
-
-
-def _quote(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
-
-
-def _explain(error: str) -> str:
-    """Return what the library says in one line, without where in its own files it says so."""
-    if found := re.search(r"lookarounds not supported yet; (\w+)", error):
-        what = next((text for name, text in ASSERTIONS.items() if found[1].startswith(name)), found[1])
-        return f"the pattern has {what}, which is not supported"
-    if found := re.search(r"regex parse error:\s+(.*)\n(?:.*\n)*?\s*error: (.*)", error):
-        return f"the pattern {found[1]:.60}: {found[2]}"
-    kept = re.split(r"<state>| Enable '", error)[0].splitlines()
-    lines = [line.strip() for line in kept if line.strip() and not line.lstrip().startswith(("<", "at "))]
-    return " ".join(lines)[:300] or "it cannot be compiled"

@@ -72,7 +72,15 @@ class CallEnd:
 
 
 def read_call(text: str, functions: Collection[str]) -> Called | None:
-    """Read what stands between the tags; None where it is no call of one of the functions."""
+    """Read what stands between the tags.
+
+    Args:
+        text: JSON, if it is a call.
+        functions: names of those that may be called.
+
+    Returns:
+        The call; None where it is none of these functions, or no JSON: infinite numbers are none.
+    """
     try:
         found = json.loads(text)
         if not isinstance(found, dict) or found.get("name") not in functions:
@@ -91,7 +99,11 @@ def drop_tags(text: str) -> str:
 
 
 def list_functions(tools: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return the schemas of arguments, objects all of them, by the names of their functions."""
+    """Return the schemas of arguments, objects all of them, by the names of their functions.
+
+    Args:
+        tools: as OpenAI writes them.
+    """
     functions = [tool["function"] for tool in tools]
     return {one["name"]: {"type": "object", **(one.get("parameters") or NOTHING)} for one in functions}
 
@@ -112,8 +124,11 @@ def write_form(request: ChatRequest, special: Collection[str]) -> Format | None:
         request: whose tools are calls' functions.
         special: which of ``CALL_TAGS`` a grammar has to name as tokens, see ``Grammars.find_special``.
 
+    Returns:
+        The form; None where the answer is free.
+
     Raises:
-        UserError: the answer has a form that leaves no room for calls.
+        UserError: the answer has a form that leaves no room for calls, or no finite answer satisfies a schema.
     """
     form = request.format
     if not request.tools or (form is None and not request.must_call):
