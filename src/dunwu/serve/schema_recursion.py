@@ -11,9 +11,10 @@ clause is met by one of its parts:
 An object needs the properties that are required, a list its first items. A need stands in one part, and what has to
 fill it in the same, another of the group, or one of a group around or inside. Each is a clause of the object or list.
 
-No schema that has a finite value is found endless. The other way round three things are let pass: what stands behind
-``$ref`` does not meet the needs beside it, two choices of one part are not combined, and two schemas of one property
-are filled apart from each other. Time is proportional to the schema, and to how deep choices stand in choices.
+No schema that has a finite value is found endless. The other way round two things are let pass: two choices of one part
+are not combined, and two schemas of one property are filled apart from each other. What stands behind ``$ref`` does not
+meet the needs beside it, but there the library itself refuses recursion. Time is proportional to the schema, and to how
+deep choices stand in choices.
 """
 
 from __future__ import annotations
