@@ -2,7 +2,7 @@
 
 The library that compiles it takes no notice of recursion without an end: a node that must have a node has no finite
 value, and a model would write until its tokens end. Such parts become ``false`` here, so that others can be chosen;
-``schema_recursion`` finds them.
+``schema_recursion`` finds them. Nor does it know in which years there is a 29th of February: dates get a pattern, too.
 """
 
 from __future__ import annotations
@@ -23,6 +23,11 @@ MOST_PARTS: Final = 3000
 """Parts of a schema: compiling takes more than time in proportion."""
 SETTINGS: Final = "x-guidance"
 """Where a schema could change how the library compiles it."""
+YEAR: Final = "(?:[1-9][0-9]{3}|0[1-9][0-9]{2}|00[1-9][0-9]|000[1-9])"
+LEAP_YEAR: Final = "(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:0[48]|[2468][048]|[13579][26])00)"
+DATE: Final = f"^(?:{YEAR}-(?:(?:0[13-9]|1[0-2])-|02-(?:[01][0-9]|2[0-8]))|{LEAP_YEAR}-02-29)"
+"""How a date begins, beside what the library holds the formats to."""
+DATES: Final = ("date", "date-time")
 
 
 def prepare_schema(schema: Any, field: str = FIELDS["json_schema"]) -> Any:
@@ -49,12 +54,24 @@ def prepare_schema(schema: Any, field: str = FIELDS["json_schema"]) -> Any:
         raise UserError(f"its multipleOf are too large: together beyond {LARGEST_MULTIPLE:,}", field=field)
     endless = find_endless(parts) if any(map(find_reference, parts.all)) else set()  # most refer to nothing
     if id(schema) not in endless:
+        for part in parts.all:
+            _name_days(part)
         return _replace(schema, endless)
     through = next((name for part in parts.all if id(part) in endless and (name := find_reference(part))), None)
     if through is None:
         return schema
     text = f"no finite answer satisfies it: what $ref {through!r:.80} needs would have to hold itself, or is false"
     raise UserError(text, field=field)
+
+
+def _name_days(part: dict[str, Any]) -> None:
+    """Hold the dates of a part to days that there are."""
+    if part.get("format") not in DATES:
+        return
+    if "pattern" not in part:
+        part["pattern"] = DATE
+    elif isinstance(others := part.setdefault("allOf", []), list):
+        others.append({"pattern": DATE})
 
 
 def _check_depth(value: Any, field: str) -> None:
