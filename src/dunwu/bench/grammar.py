@@ -36,7 +36,7 @@ SMOLLM2: Final = "smollm2-135m-instruct"
 ROUNDS: Final = 5
 ROWS: Final = {1: 20, 16: 80, 64: 320}
 """Answers at once, and answers of which the time is measured."""
-SLOW_SHARE: Final = 8
+SLOW_SHARE: Final = 4
 """Part of these that a large model writes: one in so many."""
 PLAIN_SHARE: Final = 10
 """Of the answers under a schema, one in so many is asked for without the grammar, too: it is as long as it may be."""
