@@ -109,6 +109,14 @@ def test_each_way_to_fail_has_its_code_and_one_line(
     assert result.stdout == ""
 
 
+def test_a_reader_that_has_left_is_no_fault(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    error = SystemExit(1)  # as rich ends where its console cannot be written to
+    error.__context__ = BrokenPipeError(32, "Broken pipe")
+    monkeypatch.setattr("dunwu.commands.run.execute", raising(error))
+    result = call("run", recipe)
+    assert (result.exit_code, result.stderr) == (1, "")
+
+
 def test_debugging_shows_the_traceback(recipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DUNWU_DEBUG", "1")
     monkeypatch.setattr("dunwu.commands.run.execute", raising(ValueError("deep down")))

@@ -74,6 +74,8 @@ class ExitCodes(TyperGroup):
         except Fault as error:
             raise _print_exit(FAULT, f"fault: {error}") from error
         except SystemExit as error:  # code of the user's; our own commands leave by typer's Exit
+            if isinstance(error.__context__, BrokenPipeError):  # rich says so where whoever read our output has left
+                raise error.__context__ from None
             raise _print_exit(FAULT, f"fault: something called sys.exit({error.code!r:.40}) in the middle") from error
         except KeyboardInterrupt:
             raise _print_exit(KEYBOARD, "interrupted") from None

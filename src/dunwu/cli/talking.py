@@ -87,7 +87,7 @@ def chat(
         budget=budget,
     )
     try:
-        converse(answerer, settings, read_from_terminal if sys.stdin.isatty() else None)
+        converse(answerer, settings, read_from_terminal if sys.stdin is not None and sys.stdin.isatty() else None)
     finally:
         answerer.close()
 

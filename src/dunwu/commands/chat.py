@@ -34,7 +34,7 @@ def converse(answerer: Answerer, settings: Settings, read_line: Callable[[], str
     conversation = Conversation(settings, answerer.service.model.takes_turns, answerer.guide is not None)
     screen = Screen(Console(highlight=False), Console(stderr=read_line is None, highlight=False))
     if read_line is None:
-        question = clean_input(sys.stdin.read()).strip()
+        question = clean_input(sys.stdin.read() if sys.stdin else "").strip()
         if not question:
             raise UserError("is empty: nothing was asked", file="stdin")
         first = question.splitlines()[0]

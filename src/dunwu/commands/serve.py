@@ -58,6 +58,9 @@ def open_chat_model(
     return ChatModel(shown, source.source, template or str(source.template), source.stop, spec)
 
 
+WITHOUT_MODEL = "policy {} asks a safety model, and --safety-model names none: what it would judge waits for a person"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
     """What stands around the model of a server.
@@ -116,6 +119,8 @@ def serve(
     if policy is not None:
         check_reviewers(policy, keys)
         _check_vote(policy, limits, surroundings.policy)
+        if policy.needs_model and surroundings.safety_model is None:
+            message(WITHOUT_MODEL.format(policy.name))
     with ExitStack() as opened:
         listener = opened.enter_context(listen(port, "dunwu serve"))
         cache = queue = None

@@ -68,7 +68,13 @@ def check_options(name: str, form: str, out: Path | str | None, encoding: str | 
         require_runtime()
     chosen = encoding if form == "hf" else encoding or EXACT
     path = Path(out) if out is not None else EXPORTS / _title(name, form, chosen)
-    if os.path.lexists(path):
+    try:
+        os.lstat(path)
+    except FileNotFoundError:
+        pass
+    except OSError as error:  # a name that is too long, or a file in the place of a folder
+        raise UserError(str(error.strerror).lower(), file=path, field="--out") from None
+    else:
         what = "is there already" if path.exists() else "is a symbolic link to nothing"
         raise UserError(f"{what}: remove it, or name another", file=path, field="--out")
     return Target(path, chosen)

@@ -4,10 +4,10 @@ A chat template writes control tokens, and a tokenizer finds them wherever they 
 writes ``<|im_end|>`` would end the turn. So such texts get a mark inside before the template sees them, and after it
 what is not marked is the template's own.
 
-Special tokens are control tokens, and so are other added ones that the template names: Qwen3's ``<think>`` and
-``<tool_response>`` are not flagged as special. The latter are text in what users write, tools give back and functions
-are described by. In the turns of the system and the assistant, which whoever runs the conversation writes, they stay
-what training made of them: templates look for ``</think>`` there.
+Special tokens are control tokens, and so are tags among the other added ones that the template names, with their
+partners: Qwen3's ``<think>`` and ``<tool_response>`` are not flagged as special. The latter are text in what users
+write, tools give back and functions are described by. In the turns of the system and the assistant, which whoever runs
+the conversation writes, they stay what training made of them: templates look for ``</think>`` there.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SIGNS = "\ue000\uf8ff\U000f0000"
 """Characters of no meaning of their own, one of which a conversation will not hold."""
+TAG: Final = re.compile(r"<[^\s<>]+>")
 OWN_ROLES: Final = ("system", "assistant")
 """Whose turns may hold tags that are no special tokens."""
 
@@ -39,7 +40,9 @@ class ControlTokens:
         self._core = tokenizer.backend_tokenizer
         added = self._core.get_added_tokens_decoder()
         self.ids: dict[str, int] = {
-            token.content: number for number, token in added.items() if token.special or token.content in template
+            token.content: number
+            for number, token in added.items()
+            if token.special or _is_named(token.content, template)
         }
         """Of each text its token."""
         tokens = [token for token in added.values() if token.content in self.ids]
@@ -62,6 +65,14 @@ class ControlTokens:
         plain = Tokenizer.from_str(json.dumps(state))
         plain.encode_special_tokens = True
         return plain
+
+
+def _is_named(text: str, template: str) -> bool:
+    """Tell whether a text is a tag that a template names, or begins or ends one."""
+    if not TAG.fullmatch(text):
+        return False
+    partner = text.replace("</", "<", 1) if text.startswith("</") else text.replace("<", "</", 1)
+    return text in template or partner in template
 
 
 def _match_any(patterns: Iterator[str]) -> re.Pattern[str]:
@@ -105,7 +116,9 @@ class LiteralTexts:
 
     def _mark_text(self, text: str, pattern: re.Pattern[str]) -> str:
         text = text.replace(self._mark, "")
-        return pattern.sub(lambda found: found[0][0] + self._mark + found[0][1:], text)
+        while pattern.search(text):  # one may stand inside another, or begin where it ends
+            text = pattern.sub(lambda found: found[0][0] + self._mark + found[0][1:], text)
+        return text
 
     def encode(self, prompt: str, *, special: bool) -> list[int]:
         """Tokenize a prompt that holds marked texts.

@@ -17,9 +17,9 @@ from llguidance import LLMatcher, LLTokenizer
 from dunwu.errors import UserError
 from dunwu.rollout.builtin.scheduler import Allowed
 from dunwu.serve.endings import LONGEST_ENDING, PATIENCE, Endings
-from dunwu.serve.grammar_texts import check_length, explain_error, quote, write_grammar
+from dunwu.serve.grammar_texts import explain_error, quote, write_grammar
 from dunwu.serve.records import Format
-from dunwu.serve.schema_checks import prepare_schema
+from dunwu.serve.schema_checks import check_length, prepare_schema
 from dunwu.serve.token_masks import (
     TokenSet,
     drop_tokens,

@@ -10,13 +10,11 @@ from llguidance import LLMatcher
 
 from dunwu.errors import UserError
 from dunwu.serve.records import Format
-from dunwu.serve.schema_checks import prepare_schema
+from dunwu.serve.schema_checks import check_length, prepare_schema
 
 if TYPE_CHECKING:  # of the library's stubs alone
     from llguidance._lib import JsonCompileOptions
 
-LONGEST_SCHEMA: Final = 1 << 18
-"""Characters of a schema or pattern; compiling takes time in proportion."""
 ASSERTIONS: Final = {"Start": "an anchor ^ inside", "End": "an anchor $ inside", "Word": "a word boundary"}
 """What no grammar holds in a pattern, by how the library's names for it begin."""
 
@@ -26,6 +24,9 @@ def write_grammar(form: Format) -> str:
 
     Args:
         form: of answers; none of calls, which have theirs.
+
+    Returns:
+        What ``LLMatcher`` takes.
 
     Raises:
         UserError: it is none, or too long; the message says why.
@@ -38,8 +39,8 @@ def write_grammar(form: Format) -> str:
         raise UserError("it is no valid Unicode: a lone surrogate", field=form.field) from None
     except ValueError:
         raise UserError("it has a number that JSON has not: NaN or an infinite one", field=form.field) from None
-    if len(text) > LONGEST_SCHEMA:
-        raise UserError(f"it has {len(text):,} characters, more than {LONGEST_SCHEMA:,}", field=form.field)
+    if form.kind != "json_schema":
+        check_length(text, form.field)
     if form.kind == "regex":
         if (len(value) - len(value.rstrip("\\"))) % 2:
             raise UserError("the pattern ends in a backslash that escapes nothing", field=form.field)
@@ -71,17 +72,3 @@ def explain_error(error: str) -> str:
     kept = re.split(r"<state>| Enable '", error)[0].splitlines()
     lines = [line.strip() for line in kept if line.strip() and not line.lstrip().startswith(("<", "at "))]
     return " ".join(lines)[:300] or "it cannot be compiled"
-
-
-def check_length(text: str, field: str) -> None:
-    """Check how long a grammar is.
-
-    Args:
-        text: the grammar.
-        field: of the request that asks for it.
-
-    Raises:
-        UserError: it is too long.
-    """
-    if len(text) > LONGEST_SCHEMA:
-        raise UserError(f"the grammar has {len(text):,} characters, more than {LONGEST_SCHEMA:,}", field=field)

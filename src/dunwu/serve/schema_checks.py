@@ -7,6 +7,7 @@ value, and a model would write until its tokens end. Such parts become ``false``
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any, Final
 
@@ -15,6 +16,8 @@ from dunwu.serve.records import FIELDS
 from dunwu.serve.schema_parts import Parts, find_reference
 from dunwu.serve.schema_recursion import find_endless
 
+LONGEST: Final = 1 << 18
+"""Characters of a schema, a pattern or a grammar; compiling takes time in proportion."""
 DEEPEST: Final = 100
 """Levels of objects and lists in a schema."""
 LARGEST_MULTIPLE: Final = 20_000
@@ -31,19 +34,22 @@ DATES: Final = ("date", "date-time")
 
 
 def prepare_schema(schema: Any, field: str = FIELDS["json_schema"]) -> Any:
-    """Return a schema without the parts that have no finite value.
+    """Return a schema without the parts that have no finite value, and with days that there are.
 
     Args:
         schema: as it came.
         field: of the body in which it stands.
 
     Returns:
-        A copy. One that nothing satisfies though it refers to nothing is left to the library, which knows why.
+        A copy without settings of the library. One that nothing satisfies though it refers to nothing is left to the
+        library, which knows why.
 
     Raises:
-        UserError: it is nested too deep, its multiples are too large, or no finite answer satisfies it.
+        UserError: it is too long, nested too deep, its multiples are too large, its parts refer to each other in too
+            many ways, or no finite answer satisfies it.
     """
     _check_depth(schema, field)
+    check_length(json.dumps(schema, ensure_ascii=False), field)
     if isinstance(schema, dict):
         schema = {key: value for key, value in schema.items() if key != SETTINGS}
     schema = _replace(schema, set())
@@ -52,7 +58,10 @@ def prepare_schema(schema: Any, field: str = FIELDS["json_schema"]) -> Any:
         raise UserError(f"it has {len(parts.all):,} parts, more than {MOST_PARTS:,}", field=field)
     if math.lcm(*parts.multiples) > LARGEST_MULTIPLE:
         raise UserError(f"its multipleOf are too large: together beyond {LARGEST_MULTIPLE:,}", field=field)
-    endless = find_endless(parts) if any(map(find_reference, parts.all)) else set()  # most refer to nothing
+    try:
+        endless = find_endless(parts) if any(map(find_reference, parts.all)) else set()  # most refer to nothing
+    except UserError as error:
+        raise UserError(error.message, field=field) from None
     if id(schema) not in endless:
         for part in parts.all:
             _name_days(part)
@@ -62,6 +71,20 @@ def prepare_schema(schema: Any, field: str = FIELDS["json_schema"]) -> Any:
         return schema
     text = f"no finite answer satisfies it: what $ref {through!r:.80} needs would have to hold itself, or is false"
     raise UserError(text, field=field)
+
+
+def check_length(text: str, field: str) -> None:
+    """Check how long a schema, a pattern or a grammar is.
+
+    Args:
+        text: the whole of it.
+        field: of the request that asks for it.
+
+    Raises:
+        UserError: it is too long.
+    """
+    if len(text) > LONGEST:
+        raise UserError(f"it has {len(text):,} characters, more than {LONGEST:,}", field=field)
 
 
 def _name_days(part: dict[str, Any]) -> None:

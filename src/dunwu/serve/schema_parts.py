@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from typing import Any, Final
 from urllib.parse import unquote
 
+LONGEST_PLACE: Final = 9
+"""Digits of a place in a list, at most."""
 BEYOND: Final = 10**15
 """A multiple beyond which its digits say nothing more: it is too large."""
 NAMED: Final = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
@@ -75,7 +77,7 @@ class Parts:
             step = unquote(step).replace("~1", "/").replace("~0", "~")
             if isinstance(found, dict) and step in found:
                 found = found[step]
-            elif isinstance(found, list) and step in map(str, range(len(found))):
+            elif isinstance(found, list) and step.isdecimal() and int(step[:LONGEST_PLACE]) < len(found):
                 found = found[int(step)]
             else:
                 return True
@@ -88,11 +90,17 @@ def find_reference(part: Part) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def list_children(part: Part) -> Iterator[Any]:
-    """Yield what stands in a part, definitions and choices among it."""
-    for name in NAMED:
+def list_children(part: Part, named: Sequence[str] = NAMED, listed: Sequence[str] = LISTED) -> Iterator[Any]:
+    """Yield the schemas that stand in a part.
+
+    Args:
+        part: of a schema.
+        named: keywords of several schemas by name.
+        listed: keywords of several in a list.
+    """
+    for name in named:
         yield from as_dict(part.get(name)).values()
-    for name in LISTED:
+    for name in listed:
         yield from as_list(part.get(name))
     yield from (part.get(name) for name in SINGLE)
 

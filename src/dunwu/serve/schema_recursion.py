@@ -13,23 +13,29 @@ fill it in the same, another of the group, or one of a group around or inside. E
 
 No schema that has a finite value is found endless. The other way round two things are let pass: two choices of one part
 are not combined, and two schemas of one property are filled apart from each other. What stands behind ``$ref`` does not
-meet the needs beside it, but there the library itself refuses recursion. Time is proportional to the schema, and to how
-deep choices stand in choices.
+meet the needs beside it, but there the library itself refuses recursion.
+
+Time is proportional to the schema, to how deep choices stand in choices, and to how many parts refer into nested
+``allOf``. It has a bound (``MOST_WORK``): what needs more is refused.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
 from itertools import islice
 from typing import Any, Final
 
-from dunwu.serve.schema_parts import Part, Parts, as_dict, as_list
+from dunwu.errors import UserError
+from dunwu.serve.schema_parts import Part, Parts, as_dict, as_list, list_children
 
 KINDS: Final = frozenset({"object", "array", "string", "number", "integer", "boolean", "null"})
 HOLDING: Final = frozenset({"object", "array"})
 """Kinds of values that hold others."""
 INSIDE: Final = ("properties", "patternProperties", "dependentSchemas")
+ITEMS: Final = ("items", "prefixItems")
+MOST_WORK: Final = 100_000
+"""Parts of all groups and clauses together: some hundredths of a second for each ten thousand."""
 Slot = str | int | None
 """A property by its name, an item by its place, or any property at all."""
 OTHERS: Final = -1
@@ -44,6 +50,9 @@ def find_endless(parts: Parts) -> set[int]:
 
     Returns:
         The ``id`` of each.
+
+    Raises:
+        UserError: its parts refer to each other in too many ways.
     """
     return _Search(parts).find_endless()
 
@@ -108,6 +117,7 @@ class _Search:
         self._unmet: dict[Hashable, int] = {}
         self._owners: list[Hashable] = []
         self._clauses_of = defaultdict[Hashable, list[int]](list)
+        self._work = 0
 
     def find_endless(self) -> set[int]:
         """See the module's."""
@@ -139,6 +149,7 @@ class _Search:
 
     def _open(self, part: Part, outer: _Group | None) -> _Group:
         group = _Group(part, outer)
+        self._count(len(group.parts))
         self._groups.append(group)
         self._unmet[group] = 0
         return group
@@ -146,7 +157,7 @@ class _Search:
     def _expand(self, group: _Group) -> None:
         """Add the clauses of a group, and open the groups of all that stands in it."""
         for part in group.parts:
-            for child in _list_inside(part):
+            for child in list_children(part, INSIDE, ITEMS):
                 self._stand(child)
         if any("const" in part or "enum" in part for part in group.parts):
             return
@@ -194,12 +205,18 @@ class _Search:
 
     def _add(self, node: Hashable, clause: list[Hashable]) -> None:
         """Add a clause; one with True in it is met, and one of nothing but False never is."""
+        self._count(1 + len(clause))
         if True in clause:
             return
         self._unmet[node] += 1
         for one in clause:
             self._clauses_of[one].append(len(self._owners))
         self._owners.append(node)
+
+    def _count(self, work: int) -> None:
+        self._work += work
+        if self._work > MOST_WORK:
+            raise UserError("its parts refer to each other in too many ways")
 
 
 def _read_kinds(part: Part) -> frozenset[str]:
@@ -214,12 +231,3 @@ def _read_kinds(part: Part) -> frozenset[str]:
 def _read_least(part: Part, name: str) -> int:
     least = part.get(name)
     return max(0, least) if isinstance(least, int) else 0
-
-
-def _list_inside(part: Part) -> Iterator[Any]:
-    """Yield the schemas of what a value holds."""
-    for name in INSIDE:
-        yield from as_dict(part.get(name)).values()
-    for name in ("items", "prefixItems"):
-        yield from as_list(part.get(name))
-    yield from (part.get(name) for name in ("items", "additionalProperties", "additionalItems"))

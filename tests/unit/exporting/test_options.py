@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dunwu.errors import NotInstalled
+from dunwu.errors import NotInstalled, UserError
 from dunwu.exporting import options
 from dunwu.exporting.options import check_options
 
@@ -38,6 +38,16 @@ def test_what_does_not_go_together_is_said_without_torch(tmp_path: Path) -> None
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     said = json.loads(done.stdout)
     assert {options: text[: len(WRONG[options])] for options, text in said.items()} == WRONG
+
+
+@pytest.mark.parametrize(("out", "why"), [("x" * 300, "file name too long"), ("file/x", "not a directory")])
+def test_a_place_that_cannot_be_is_wrong_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str, why: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match=f"{out}: --out: {why}"):
+        check_options("nano-base", "hf", out, None, check=False)
 
 
 def test_a_missing_package_is_named_before_the_model_opens(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

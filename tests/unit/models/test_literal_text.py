@@ -13,7 +13,7 @@ from dunwu.models.templates import Template
 from dunwu.types import Message, ToolCall
 
 TEMPLATE = """
-{%- for tool in tools or [] %}{{- "<tools>" + tool | tojson + "</tools>" }}{% endfor %}
+    {%- for tool in tools or [] %}{{- "<tools>" + tool | tojson + "</tools>" }}{% endfor %}
 {%- for m in messages %}
 {%- if m.role == "tool" %}
 {{- "<|user|> <tool_response>" + m.content + "</tool_response>" }}
@@ -94,6 +94,20 @@ def test_an_application_may_name_tags_that_are_no_special_tokens() -> None:
     system = ["[<|system|>]", "Reason in ", "[<think>]", " ", "[</think>]", ", not <|end|>."]
     first = ["[<|user|>]", "Is it <think>?", *END, "[<|assistant|>]", "yes", *END]
     assert cut(turns) == [*system, *END, *first, "[<|user|>]", "Why?", *END, *OPEN]
+
+
+def test_tokens_that_overlap_are_text() -> None:
+    tokenizer = make_tokenizer()
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<SYS>", "<<SYS>>", "<|a|>", "|>|<|"]})
+    tokenizer.add_tokens([AddedToken("    ", special=False, normalized=False)])
+    for text in ("<<SYS>>", "<|a|>|<|", "x    y", "</think><<<SYS>>>"):
+        token_ids, _ = Template(PromptSpec(template="chat"), tokenizer).encode_conversation(
+            [Message(role="user", content=text)]
+        )
+        live = [tokenizer.decode([one]) for one in token_ids.tolist() if one in tokenizer.added_tokens_decoder]
+        blanks = ["    "] if "    " in text else []
+        assert live == ["<|user|>", *blanks, "<|end|>", "<|assistant|>", "<think>"]
+        assert text in tokenizer.decode(token_ids)
 
 
 @pytest.mark.parametrize("asked", ["What is 3 + 4?", "a\n\n b "])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,17 @@ def test_without_a_guide_the_option_is_named_and_nothing_changes(line: str) -> N
 def test_what_is_wrong_is_said_in_a_line(line: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         begin(has_guide=True).obey(line)
+
+
+def test_what_is_no_ordinary_file_is_not_replaced(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").write_text("kept")
+    (tmp_path / "link").symlink_to(tmp_path / "file")
+    for name in ("pipe", "link", "."):
+        with pytest.raises(UserError, match="is there already, and no ordinary file"):
+            begin(has_guide=False).obey(f"/save {tmp_path / name}")
+    assert (tmp_path / "file").read_text() == "kept"
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_a_saved_turn_has_the_settings_that_it_was_asked_with(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from dunwu.serve.guides import Draft
 from dunwu.serve.http import app
 from dunwu.serve.http.bodies import parse_body
 from dunwu.serve.http.form_threads import THREADS, FormThreads
-from dunwu.serve.records import Busy, Format
+from dunwu.serve.records import Busy, Format, Stopped
 from dunwu.serve.service import GenerationService
 
 from .conftest import run_server
@@ -75,7 +75,7 @@ def test_more_than_may_be_there_are_refused() -> None:
         forms = FormThreads(THREADS + 1)
         asked = [asyncio.create_task(forms.run(may_go.wait, timeout=60)) for _ in range(THREADS + 1)]
         await asyncio.sleep(0)  # all have begun
-        with pytest.raises(Busy, match=f"{THREADS + 1} forms wait already, and {THREADS + 1} may: ask again later"):
+        with pytest.raises(Busy, match=f"{THREADS + 1} forms wait or are read, and {THREADS + 1} may: ask again later"):
             await forms.run(may_go.wait)
         may_go.set()
         assert all(await asyncio.gather(*asked))
@@ -84,3 +84,24 @@ def test_more_than_may_be_there_are_refused() -> None:
         return found
 
     assert asyncio.run(ask()) == [7, 31]
+
+
+def test_whoever_waits_when_the_server_ends_reads_why() -> None:
+    may_go, begun = threading.Event(), threading.Semaphore(0)
+
+    def work() -> str:
+        begun.release()
+        may_go.wait(60)
+        return "done"
+
+    async def ask() -> list[Any]:
+        forms = FormThreads(THREADS + 2)
+        asked = [asyncio.create_task(forms.run(work)) for _ in range(THREADS + 1)]
+        await asyncio.to_thread(lambda: [begun.acquire(timeout=60) for _ in range(THREADS)])
+        forms.close()
+        may_go.set()
+        return await asyncio.gather(*asked, forms.run(work), return_exceptions=True)
+
+    *read, waited, late = asyncio.run(ask())
+    assert read == ["done"] * THREADS
+    assert (type(waited), type(late)) == (Stopped, Stopped)

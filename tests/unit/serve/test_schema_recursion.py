@@ -104,6 +104,27 @@ def test_what_is_looked_at_grows_with_the_schema(needs_in_choices: bool) -> None
     assert counts[1] <= 2 * counts[0]
 
 
+def test_parts_that_refer_to_each_other_in_too_many_ways_are_refused() -> None:
+    choices = {"anyOf": [{"$ref": "#/$defs/x"}] * 1000}
+    chain: Any = choices
+    for _ in range(40):
+        chain = {"allOf": [chain]}
+    steps = ["/".join(["#/$defs/chain", *["allOf/0"] * depth]) for depth in range(40)]
+    schema = {
+        "$defs": {"x": {"type": "null"}, "chain": chain},
+        "type": "object",
+        "properties": {f"n{number}": {"$ref": step} for number, step in enumerate(steps)},
+    }
+    with pytest.raises(UserError, match=r"^tools: its parts refer to each other in too many ways$"):
+        prepare_schema(schema, "tools")
+
+
+def test_a_schema_that_is_too_long_is_refused_before_it_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dunwu.serve.schema_checks.Parts", None)
+    with pytest.raises(UserError, match=r"it has 300,\d{3} characters, more than 262,144"):
+        prepare_schema({"const": "x" * 300_000})
+
+
 NAMES = "ab"
 DEFINED = "xyz"
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def say(folder: Path, port: int = 0, queue: int = 256, **names: str) -> str:
+def say(
+    folder: Path, port: int = 0, queue: int = 256, message: Callable[[str], None] = lambda _: None, **names: str
+) -> str:
     """Say what is wrong with a server whose surroundings have these files."""
     around: dict[str, Any] = {name: folder / file for name, file in names.items()}
     if "policy" in around:
@@ -45,11 +47,21 @@ def say(folder: Path, port: int = 0, queue: int = 256, **names: str) -> str:
             open_second=open_chat_model,
             port=port,
             announce=lambda _: None,
-            message=lambda _: None,
+            message=message,
             limits=ServiceLimits(queue=queue),
             surroundings=surroundings,
         )
     return str(raised.value).replace(f"{folder}/", "")
+
+
+def test_a_policy_that_lacks_its_safety_model_is_noticed(folder: Path) -> None:
+    (folder / "asks.toml").write_text(POLICY + "[topics.a.model]\nthreshold = 0.5\n")
+    said = list[str]()
+    for policy in ("p.toml", "asks.toml"):
+        assert say(folder, message=said.append, policy=policy, keys="keys.toml") == "the model was opened"
+    assert said == [
+        "policy p asks a safety model, and --safety-model names none: what it would judge waits for a person"
+    ]
 
 
 def test_what_stands_around_the_model_is_checked_before_it_is_opened(folder: Path) -> None:

@@ -121,4 +121,5 @@ async def _refuse(_: Request, error: Exception) -> Response:
 
 async def _refuse_path(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return respond(Refusal(error.status_code, str(error.detail).lower(), code="no_such_address"))
+    code = "method_not_allowed" if error.status_code == 405 else "no_such_address"
+    return respond(Refusal(error.status_code, str(error.detail).lower(), code=code))

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from dunwu.errors import counted
-from dunwu.serve.records import Busy
+from dunwu.serve.records import Busy, Stopped
 
 THREADS: Final = 2
 Found = TypeVar("Found")
@@ -23,7 +23,7 @@ class FormThreads:
     """
 
     def __init__(self, most: int) -> None:
-        self._most, self._count = most, 0
+        self._most, self._count, self._closed = most, 0, False
         self._threads = ThreadPoolExecutor(THREADS, "form")
 
     async def run(self, work: Callable[..., Found], *args: Any, **options: Any) -> Found:
@@ -39,15 +39,21 @@ class FormThreads:
 
         Raises:
             Busy: too many requests are here.
+            Stopped: the server ends, and this request had to wait.
         """
         if self._count >= self._most:
-            raise Busy(f"{counted(self._count, 'form')} wait already, and {self._most:,} may: ask again later")
+            raise Busy(f"{counted(self._count, 'form')} wait or are read, and {self._most:,} may: ask again later")
         self._count += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, partial(work, *args, **options))
+        except (asyncio.CancelledError, RuntimeError):
+            if not self._closed:
+                raise
+            raise Stopped("the server is about to stop") from None
         finally:
             self._count -= 1
 
     def close(self) -> None:
         """Give up what waits."""
+        self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)

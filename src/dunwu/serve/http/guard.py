@@ -1,6 +1,6 @@
 """What stands before every request: the host's name, the key, the size of the body and the time that it takes.
 
-HEAD is answered as GET is, everywhere: the server below leaves the body out.
+HEAD is answered as GET is, but where that changes something: the server below leaves the body out.
 
 It is plain ASGI, because a reply that streams shall reach the client, and its leaving us, without a stop between.
 """
@@ -34,6 +34,8 @@ LIMITS: Final = BodyLimits(bytes=4 << 20, seconds=20.0)
 JSON: Final = "application/json"
 FORM: Final = "application/x-www-form-urlencoded"
 OF_KEYS: Final = ("/v1/", "/page/")
+RELEASING: Final = "/v1/held/"
+"""Where whoever reads an answer has it released: a client that gets no text has not read it."""
 """What makes the server work, for whom a key may be wanted; the page itself is open."""
 
 HEADERS: Final = (
@@ -69,7 +71,8 @@ class Guard:
             await send(message)
 
         answer = self._app
-        scope = {**scope, "method": "GET"} if scope["method"] == "HEAD" else scope
+        if scope["method"] == "HEAD" and not scope["path"].startswith(RELEASING):
+            scope = {**scope, "method": "GET"}
         try:
             _check_host(HTTPConnection(scope))
             if scope["path"].startswith(OF_KEYS):

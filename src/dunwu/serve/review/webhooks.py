@@ -58,6 +58,7 @@ def split_address(url: str) -> Address:
     try:
         parts = urlsplit(url)
         port = parts.port or 80
+        (parts.hostname or "").encode("idna")  # an empty or a long label
     except ValueError:
         parts, port = urlsplit(""), 0
     plain = re.fullmatch(r"http://[!-~]+", url) and parts.hostname and parts.username is None
@@ -76,10 +77,13 @@ def find_loopback(address: Address) -> str:
         An address of this machine's loopback.
 
     Raises:
-        UserError: The name, or one of its addresses, is elsewhere.
+        UserError: The name, or one of its addresses, is elsewhere, or it is none.
         OSError: There is no such name.
     """
-    found = [entry[4][0] for entry in socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)]
+    try:
+        found = [entry[4][0] for entry in socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)]
+    except UnicodeError:
+        raise UserError(f"{address.host!r:.60} is no name of a host") from None
     elsewhere = [one for one in found if not ipaddress.ip_address(one).is_loopback]
     if elsewhere or not found:
         raise UserError(f"{address.host} is not on this machine")

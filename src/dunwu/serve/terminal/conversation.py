@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from dunwu.errors import UserError, did_you_mean
+from dunwu.errors import UserError, counted, did_you_mean
 from dunwu.runs.atomic import atomic_write
 from dunwu.serve.answering import Order
 from dunwu.serve.guided import SearchLimits
@@ -272,9 +272,11 @@ class Conversation:
             path.with_name(path.name)
         except (RuntimeError, ValueError):
             raise UserError(f"{value!r:.60} names no file", field="/save") from None
+        if path.is_symlink() or (path.exists() and not path.is_file()):
+            raise UserError(f"{value!r:.60} is there already, and no ordinary file", field="/save")
         content = {"turns": [turn.describe() for turn in self.turns]}
         atomic_write(path, (json.dumps(content, ensure_ascii=False, indent=2) + "\n").encode())
-        return f"{path}: {len(self.turns)} turns"
+        return f"{path}: {counted(len(self.turns), 'turn')}"
 
     def _leave(self, value: str) -> str:
         self.over = True

@@ -198,7 +198,16 @@ def test_a_name_that_is_elsewhere_is_given_up_at_once(
 
 @pytest.mark.parametrize(
     "url",
-    ["https://127.0.0.1/", "http://", "http://u:p@127.0.0.1/", "http://127.0.0.1:99999/", "http://a/\r\nX: y", "x", ""],
+    [
+        "https://127.0.0.1/",
+        "http://",
+        "http://u:p@127.0.0.1/",
+        "http://127.0.0.1:99999/",
+        "http://a/\r\nX: y",
+        "x",
+        "",
+        "http://a..b/",
+    ],
 )
 def test_addresses_are_plain(url: str) -> None:
     with pytest.raises(UserError, match="must be http://HOST:PORT/PATH"):
