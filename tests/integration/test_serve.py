@@ -245,7 +245,7 @@ def test_a_conversation_in_a_terminal(tmp_path: Path) -> None:
         ("/votte", "did you mean vote?"),
         ("/seed x", "'x' is no whole number"),
         ("/save /", "'/' names no file"),
-        (f"/save {tmp_path / 'talk.json'}", "1 turns"),
+        (f"/save {tmp_path / 'talk.json'}", "1 turn"),
     ):
         terminal.say(line + "\n")
         terminal.read_until(said)
