@@ -105,3 +105,20 @@ def test_whoever_waits_when_the_server_ends_reads_why() -> None:
     *read, waited, late = asyncio.run(ask())
     assert read == ["done"] * THREADS
     assert (type(waited), type(late)) == (Stopped, Stopped)
+
+
+def test_whoever_is_cancelled_at_the_end_of_the_patience_reads_why() -> None:
+    may_go = threading.Event()
+
+    async def ask() -> list[Any]:
+        forms = FormThreads(THREADS + 1)
+        asked = [asyncio.create_task(forms.run(may_go.wait, timeout=60)) for _ in range(THREADS + 1)]
+        await asyncio.sleep(0)  # all have begun
+        for one in asked:  # as uvicorn does
+            one.cancel()
+        found = await asyncio.gather(*asked, return_exceptions=True)
+        may_go.set()
+        forms.close()
+        return found
+
+    assert [type(one) for one in asyncio.run(ask())] == [Stopped] * (THREADS + 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import resource
 import socket
@@ -236,3 +237,20 @@ def test_metrics_are_prometheus_text(http: httpx.Client) -> None:
     assert int(values["dunwu_requests_total"]) > 0
     assert int(values["dunwu_completion_tokens_total"]) > 0
     assert sum(line.startswith("# TYPE dunwu_") for line in lines) == len(values)
+
+
+@pytest.mark.parametrize(
+    ("path", "method"), [("/health", "GET"), ("/v1/models", "GET"), ("/v1/held/h1", "HEAD"), ("/v1/held/a%2Fb", "HEAD")]
+)
+def test_head_is_get_where_reading_releases_nothing(path: str, method: str) -> None:
+    seen = list[str]()
+
+    async def note(scope: Any, receive: Any, send: Any) -> None:
+        seen.append(scope["method"])
+
+    async def nothing(*_: Any) -> Any:
+        return {"type": "http.disconnect"}
+
+    scope = {"type": "http", "method": "HEAD", "path": path, "headers": [(b"host", b"127.0.0.1")], "query_string": b""}
+    asyncio.run(guard.Guard(note, None)(scope, nothing, nothing))
+    assert seen == [method]

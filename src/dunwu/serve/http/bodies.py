@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from dunwu.serve.guided import SearchLimits
 from dunwu.serve.http.errors import explain_body
-from dunwu.serve.http.messages import Body, MessageBody, ToolChoice, Tools, find_forced, write_strictly
+from dunwu.serve.http.messages import Body, MessageBody, Schema, ToolChoice, Tools, find_forced
 from dunwu.serve.records import ChatRequest, Format, derive_seeds
 
 MOST_CHOICES = 128
@@ -26,15 +26,8 @@ class JsonSchema(Body):
 
     name: str = ""
     description: str | None = None
-    schema_: dict[str, Any] = Field(alias="schema")
+    schema_: Schema = Field(alias="schema")
     strict: bool | None = None
-
-    @field_validator("schema_")
-    @classmethod
-    def check_numbers(cls, schema: dict[str, Any]) -> dict[str, Any]:
-        """Refuse numbers that JSON has not, and that the parser lets through."""
-        write_strictly(schema)
-        return schema
 
 
 class ResponseFormat(Body):

@@ -12,6 +12,7 @@ from dunwu.errors import counted
 from dunwu.serve.records import Busy, Stopped
 
 THREADS: Final = 2
+STOPPING: Final = "the server is about to stop"
 Found = TypeVar("Found")
 
 
@@ -41,15 +42,15 @@ class FormThreads:
             Busy: too many requests are here.
             Stopped: the server ends, and this request had to wait.
         """
+        if self._closed:
+            raise Stopped(STOPPING)
         if self._count >= self._most:
             raise Busy(f"{counted(self._count, 'form')} wait or are read, and {self._most:,} may: ask again later")
         self._count += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, partial(work, *args, **options))
-        except (asyncio.CancelledError, RuntimeError):
-            if not self._closed:
-                raise
-            raise Stopped("the server is about to stop") from None
+        except asyncio.CancelledError:  # nothing but the server's end cancels a request
+            raise Stopped(STOPPING) from None
         finally:
             self._count -= 1
 

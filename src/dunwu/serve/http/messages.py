@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, field_validator, model_validator
 from pydantic_core import from_json
 
 from dunwu.types import Message, ToolCall
@@ -73,6 +73,16 @@ def write_strictly(value: Any) -> str:
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
     except ValueError:
         raise ValueError("it has a number that JSON has not: NaN or an infinite one") from None
+
+
+def check_numbers(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema as it is; raise ValueError as ``write_strictly`` does."""
+    write_strictly(schema)
+    return schema
+
+
+Schema = Annotated[dict[str, Any], AfterValidator(check_numbers)]
+"""A JSON schema, of the numbers alone that JSON has."""
 
 
 class CallBody(Body):
@@ -144,15 +154,8 @@ class FunctionBody(Body):
 
     name: Annotated[str, Field(pattern=NAME)]
     description: str | None = None
-    parameters: dict[str, JsonValue] | None = None
+    parameters: Schema | None = None
     strict: bool | None = None
-
-    @field_validator("parameters")
-    @classmethod
-    def check_numbers(cls, parameters: dict[str, JsonValue] | None) -> dict[str, JsonValue] | None:
-        """Refuse numbers that JSON has not, and that the parser lets through."""
-        write_strictly(parameters)
-        return parameters
 
 
 class ToolBody(Function):

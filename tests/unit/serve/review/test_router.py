@@ -89,10 +89,6 @@ def test_a_client_polls_until_a_reviewer_has_decided(world: World) -> None:
     assert (log["broken"], log["head"]["lines"]) == (None, 4)
 
 
-def test_a_client_that_reads_no_text_has_nothing_released(world: World) -> None:
-    assert world.client().head(f"/v1/held/{world.held}").status_code == 405
-
-
 def test_errors_have_the_shape_of_all_others(world: World) -> None:
     client, poll = world.client(), f"/v1/held/{world.held}"
     assert client.get("/v1/held/0", headers=bearer("ward")).json()["error"] == {
