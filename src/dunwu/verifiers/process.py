@@ -1,6 +1,6 @@
 """Processes that answer lines of JSON with lines of JSON and can be killed at any time, and places that hold them.
 
-How long a process may take is always said in seconds of its own time (``clock``), so that no reply depends on what else
+How long a process may take is always said in seconds of its own time (``own_time``), so that no reply depends on what else
 the machine does.
 """
 
@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
-from dunwu.verifiers.clock import LOOK_SECONDS, OwnTime
+from dunwu.own_time import LOOK_SECONDS, OwnTime
 
 STARTUP_SECONDS = 120.0
 """Seconds of its own time until a process that imports libraries or a user's file is ready."""

@@ -40,7 +40,7 @@ class CallOverdue(WorkerLost):
     """A call took longer than it may, so its process was ended."""
 
 
-class CallFailed(RuntimeError):
+class CallFailed(RuntimeError):  # noqa: N818  -- as the others
     """The method raised something that is none of our errors.
 
     Args:

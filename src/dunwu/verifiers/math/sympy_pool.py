@@ -24,7 +24,7 @@ from dunwu.verifiers.process import STARTUP_SECONDS, LineProcess, ProcessPool
 
 PROGRAM = Path(__file__).with_name("sympy_worker.py")
 PATIENCE = 5.0
-"""Seconds of its own time (``clock``) that a worker may take for each second of a request's budget. Its fork ends at
+"""Seconds of its own time (``own_time``) that a worker may take for each second of a request's budget. Its fork ends at
 the budget by itself: one that takes longer is stopped or broken."""
 SECONDS_USED: ContextVar[list[float] | None] = ContextVar("seconds_used", default=None)
 """Seconds that each request took since ``share_budget`` was entered."""

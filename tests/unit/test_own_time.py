@@ -11,14 +11,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from dunwu.verifiers import clock
-from dunwu.verifiers.clock import LOOK_SECONDS, OwnTime
+from dunwu import own_time
+from dunwu.own_time import LOOK_SECONDS, OwnTime
 
 THREAD = "import threading, time\nthreading.Thread(target=lambda: [None for _ in iter(int, 1)]).start()\n"
 CHILD = "import subprocess, sys\nsubprocess.run([sys.executable, '-c', 'while True: pass'])\n"
 SLEEP = "import time\nprint(flush=True)\ntime.sleep(3600)\n"
 
-needs_proc = pytest.mark.skipif(not clock.HAS_PROC, reason="this system does not tell what a process does")
+needs_proc = pytest.mark.skipif(not own_time.HAS_PROC, reason="this system does not tell what a process does")
 
 
 @pytest.fixture
@@ -92,15 +92,15 @@ def test_a_stopped_process_is_idle_though_it_wants_a_processor(
 
 
 def test_waiting_for_a_processor_counts_for_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clock, "HAS_PROC", True)
-    monkeypatch.setattr(clock, "_measure_activity", lambda pid: clock._Activity(7.5, waiting=True))
+    monkeypatch.setattr(own_time, "HAS_PROC", True)
+    monkeypatch.setattr(own_time, "_measure_activity", lambda pid: own_time._Activity(7.5, waiting=True))
     own = OwnTime(1)
     assert [look(own, monkeypatch) for _ in range(3)] == [0.0, 0.0, 0.0]
 
 
 def test_looks_in_quick_succession_are_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clock, "HAS_PROC", True)
-    monkeypatch.setattr(clock, "_measure_activity", lambda pid: clock._Activity(0.0, waiting=False))
+    monkeypatch.setattr(own_time, "HAS_PROC", True)
+    monkeypatch.setattr(own_time, "_measure_activity", lambda pid: own_time._Activity(0.0, waiting=False))
     own = OwnTime(1)
     later = own._looked + 1.5 * LOOK_SECONDS
     monkeypatch.setattr(time, "monotonic", lambda: later)
@@ -109,9 +109,9 @@ def test_looks_in_quick_succession_are_one(monkeypatch: pytest.MonkeyPatch) -> N
 
 def test_a_name_with_brackets_and_blanks_is_read_past(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Path, "read_text", lambda self, errors: "12 (a) R 1 (b) S 2 3")
-    assert clock._read_stat(clock.PROC / "12") == ["S", "2", "3"]
+    assert own_time._read_stat(own_time.PROC / "12") == ["S", "2", "3"]
 
 
 def test_where_the_system_does_not_tell_the_clock_counts_a_little(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clock, "HAS_PROC", False)
-    assert look(OwnTime(1), monkeypatch) == pytest.approx(60.0 / clock.CROWD)
+    monkeypatch.setattr(own_time, "HAS_PROC", False)
+    assert look(OwnTime(1), monkeypatch) == pytest.approx(60.0 / own_time.CROWD)
