@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol
 
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
+
+from dunwu.runs.atomic import translate_errors
 
 
 class WeightSource(Protocol):
-    """Where the numbers of an update lie: in memory; a file, shared memory or a collective can wear the same face."""
+    """Where the numbers of an update lie: in memory or in a file; a collective can wear the same face."""
 
     def read(self) -> Iterable[Tensor]:
         """Return the tensors in the order of the update's names; may be called again."""
@@ -39,6 +45,34 @@ class MemorySource:
     def read(self) -> Iterable[Tensor]:
         """See ``WeightSource``."""
         return self.tensors
+
+
+@dataclass(frozen=True, slots=True)
+class FileSource:
+    """A safetensors file, on disk or in shared memory (``/dev/shm``), that other processes can read.
+
+    Attributes:
+        path: the file.
+        version: that it was written for; a file of another one is not read.
+        names: of its tensors, in the order of the update.
+    """
+
+    path: Path
+    version: int
+    names: tuple[str, ...]
+
+    def read(self) -> Iterator[Tensor]:
+        """See ``WeightSource``. A tensor is mapped when its turn comes.
+
+        Raises:
+            ValueError: the file was written for another version.
+        """
+        with safe_open(self.path, framework="pt") as file:
+            written = (file.metadata() or {}).get("version")
+            if written != str(self.version):
+                raise ValueError(f"{self.path.name} holds version {written} of the weights, not {self.version}")
+            for name in self.names:
+                yield file.get_tensor(name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +110,36 @@ class WeightUpdate:
     def read(self) -> Iterator[tuple[str, Tensor]]:
         """Yield each name with its tensor."""
         yield from zip(self.names, self.source.read(), strict=True)
+
+
+def name_file(version: int) -> str:
+    """Return the name of the file that :func:`store_update` writes for a version."""
+    return f"version-{version:06d}.safetensors"
+
+
+def store_update(update: WeightUpdate, folder: Path) -> WeightUpdate:
+    """Write the numbers of an update into a file, which appears whole or not at all.
+
+    Args:
+        update: new weights, wherever they lie.
+        folder: where the file goes, ``version-000012.safetensors``; one of that name is replaced.
+
+    Returns:
+        The same update, with the file as its source.
+
+    Raises:
+        Fault: the file system refuses.
+    """
+    path = folder / name_file(update.version)
+    temporary = folder / f".{path.name}.tmp-{os.getpid()}"
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in update.read()}
+    try:
+        with translate_errors(path):
+            save_file(tensors, temporary, metadata={"version": str(update.version)})
+            temporary.rename(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    return replace(update, source=FileSource(path, update.version, update.names))
 
 
 def check_update(update: WeightUpdate, parameters: Mapping[str, Place]) -> None:

@@ -1,0 +1,201 @@
+"""The engine over workers: it deals out what is wanted, and asks again for what a lost worker owes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+
+from dunwu.errors import Fault, counted
+from dunwu.models.weights import WeightUpdate
+from dunwu.rollout.engine import Sample
+from dunwu.rollout.workers.host import EngineHost, Finished
+from dunwu.rollout.workers.weight_folder import WeightFolder
+from dunwu.types import Completion, GenerationRequest, Sampling
+from dunwu.workers.worker import Launcher, Worker, WorkerLost
+
+TAKE_SECONDS = 1.0
+CALL_SECONDS = 60.0
+"""How long a call may take that computes nothing."""
+UPDATE_SECONDS = 600.0
+LOSSES = 3
+"""Workers lost one after another, without a completion between them, that end the run."""
+
+
+@dataclass(slots=True)
+class Place:
+    """One of the workers, or the one that took its place.
+
+    Attributes:
+        name: what people read.
+        worker: who is there now.
+        task: the number of what it does.
+        owed: for each request and seed that it was given, whose sample that is.
+    """
+
+    name: str
+    worker: Worker
+    task: int = 0
+    owed: dict[Sample, Sample] = field(default_factory=dict)
+
+
+class WorkerEngine:
+    """See ``engine.Engine``. Which worker writes a completion changes nothing in it.
+
+    Args:
+        launcher: starts workers.
+        make_host: makes an engine's host in a worker, with the weights of version 0.
+        workers: how many.
+        cpus: cores of each.
+        gpus: devices of each.
+        message: takes what the user should know though the run goes on.
+    """
+
+    def __init__(
+        self,
+        launcher: Launcher,
+        make_host: Callable[[], EngineHost],
+        *,
+        workers: int,
+        cpus: int = 1,
+        gpus: float = 0.0,
+        message: Callable[[str], None] = lambda text: None,
+    ) -> None:
+        self.policy_version = 0
+        self._launcher, self._make_host, self._message = launcher, make_host, message
+        self._cpus, self._gpus = cpus, gpus
+        self._folder = WeightFolder()
+        self._update: WeightUpdate | None = None
+        self._tasks = self._losses = 0
+        names = [f"rollout worker {number + 1}" for number in range(workers)]
+        self._places = [Place(name, self._launch(name)) for name in names]
+
+    def generate(
+        self, requests: Sequence[GenerationRequest], sampling: Sampling
+    ) -> Iterator[tuple[Sample, Completion]]:
+        """See ``engine.Engine``. It begins at once, not when the first completion is asked for.
+
+        Raises:
+            UserError: see ``TorchEngine.generate``.
+            Fault: workers die or hang one after another, or one wrote with weights of another version.
+        """
+        shares: list[list[Sample]] = [[] for _ in self._places]
+        for number, request in enumerate(requests):
+            shares[number % len(shares)] += [Sample(number, index) for index in range(len(request.seeds))]
+        working = [place for place, share in zip(self._places, shares, strict=True) if share]
+        for place, share in zip(self._places, shares, strict=True):
+            self._start(place, share, requests, sampling)
+        return self._take(working, requests, sampling)
+
+    def update_weights(self, update: WeightUpdate) -> None:
+        """See ``engine.Engine``.
+
+        Raises:
+            Fault: workers die or hang one after another.
+        """
+        published = self._folder.publish(update)
+        calls = [
+            (place, place.worker.call("update_weights", published, seconds=UPDATE_SECONDS)) for place in self._places
+        ]
+        lost: list[tuple[Place, WorkerLost]] = []
+        for place, call in calls:
+            try:
+                if problem := call.result():
+                    raise ValueError(problem)
+            except WorkerLost as lost_one:
+                lost.append((place, lost_one))
+        self._update, self.policy_version = published, update.version
+        for place, error in lost:
+            self._replace(place, error)
+
+    def close(self) -> None:
+        """See ``engine.Engine``."""
+        for place in self._places:
+            place.worker.kill()
+        self._folder.close()
+
+    def _take(
+        self, working: Sequence[Place], requests: Sequence[GenerationRequest], sampling: Sampling
+    ) -> Iterator[tuple[Sample, Completion]]:
+        calls = {self._call_take(place): place for place in working}
+        try:
+            while calls:
+                for call in wait(calls, return_when=FIRST_COMPLETED).done:
+                    place = calls.pop(call)
+                    try:
+                        finished = call.result()
+                    except WorkerLost as lost:
+                        owed = list(place.owed.values())
+                        self._replace(place, lost, f", and {counted(len(owed), 'completion')} of it are made again")
+                        self._start(place, owed, requests, sampling)
+                        finished = []
+                    for one in finished:
+                        if one.task == place.task:
+                            self._losses = 0
+                            yield self._accept(place, one)
+                    if place.owed:
+                        calls[self._call_take(place)] = place
+        finally:
+            for place in working:
+                if place.owed:
+                    place.worker.call("abort", place.task, seconds=CALL_SECONDS)
+
+    def _accept(self, place: Place, finished: Finished) -> tuple[Sample, Completion]:
+        versions = {span.version for span in finished.completion.version_spans}
+        if versions - {self.policy_version}:
+            text = f"{place.name} wrote with version {min(versions)} of the weights"
+            raise Fault(f"{text}, and was given version {self.policy_version}; nothing was learnt from it")
+        return place.owed.pop(finished.sample), finished.completion
+
+    def _call_take(self, place: Place) -> Future[list[Finished]]:
+        return place.worker.call("take", TAKE_SECONDS, seconds=CALL_SECONDS)
+
+    def _start(
+        self, place: Place, share: Sequence[Sample], requests: Sequence[GenerationRequest], sampling: Sampling
+    ) -> None:
+        """Ask a worker for some of the samples."""
+        wanted: dict[int, list[Sample]] = {}
+        for sample in share:
+            wanted.setdefault(sample.request, []).append(sample)
+        place.owed = {
+            Sample(number, index): sample
+            for number, samples in enumerate(wanted.values())
+            for index, sample in enumerate(samples)
+        }
+        parts = [
+            replace(requests[number], seeds=tuple(requests[number].seeds[sample.index] for sample in samples))
+            for number, samples in wanted.items()
+        ]
+        if not parts:
+            return
+        self._tasks += 1
+        place.task = self._tasks
+        place.worker.call("start", place.task, parts, sampling, seconds=CALL_SECONDS)
+
+    def _launch(self, name: str) -> Worker:
+        return self._launcher.launch(name, self._make_host, cpus=self._cpus, gpus=self._gpus)
+
+    def _replace(self, place: Place, lost: WorkerLost, more: str = "") -> None:
+        """Put another worker in the place of a lost one, with the newest weights.
+
+        Raises:
+            Fault: too many were lost without a completion between them.
+        """
+        while True:
+            with suppress(Exception):
+                place.worker.kill()
+            self._losses += 1
+            if self._losses >= LOSSES:
+                raise Fault(f"{lost}; {counted(self._losses, 'worker')} in a row: the newest checkpoint stands")
+            self._message(f"{lost}; another takes its place{more}")
+            place.worker = self._launch(place.name)
+            if self._update is None:
+                return
+            try:
+                if problem := place.worker.call("update_weights", self._update, seconds=UPDATE_SECONDS).result():
+                    raise Fault(f"{place.name} refuses the weights that the one before it had: {problem}")
+            except WorkerLost as error:
+                lost = error
+            else:
+                return
