@@ -30,6 +30,7 @@ def check_recipe(recipe: Recipe) -> Iterator[Issue]:
     for name, stage in recipe.stages.items():
         kind = kind_of(stage)
         found = *_check_references(stage), *_check_inputs(stage, upstream), *_check_kind(kind, stage, upstream)
+        found += (*_check_workers(recipe, stage),)
         yield from _at(f"stages.{name}", found)
         if kind.makes == "data" and name in recipe.data:
             yield Issue(f"data.{name}", "is the name of a stage that makes conversations too")
@@ -50,6 +51,12 @@ def _check_data(data: DataSpec) -> Iterator[Issue]:
         yield Issue(changed[0], "only tasks make conversations; a file has what it has")
     if data.task is not None and data.fields:
         yield Issue("fields", "only files have columns")
+
+
+def _check_workers(recipe: Recipe, stage: StageSpec) -> Iterator[Issue]:
+    """Check that workers are asked for where there are any."""
+    if recipe.executor == "inline" and is_changed(stage, "workers"):
+        yield Issue("workers", 'are there with executor = "processes" alone, and it is "inline"')
 
 
 def _check_references(stage: StageSpec) -> Iterator[Issue]:

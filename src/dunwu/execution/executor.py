@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # whoever names this protocol need not load torch
     from dunwu.algorithms import Algorithm
-    from dunwu.config.schema import ModelSpec, RewardModelStage, RLStage, ServedModel, SFTStage
+    from dunwu.config.schema import (
+        ExecutorName,
+        ModelSpec,
+        RewardModelStage,
+        RLStage,
+        ServedModel,
+        SFTStage,
+        WorkersSpec,
+    )
     from dunwu.machine import Dtype
     from dunwu.models.policy import Policy
     from dunwu.rollout.engine import Engine
@@ -125,14 +133,27 @@ class Executor(Protocol):
         """
 
 
-def open_executor(spec: ModelSpec, message: Callable[[str], None]) -> Executor:
-    """Open what executes a stage: this process, with as many threads as the stage asks for.
+def open_executor(
+    spec: ModelSpec,
+    message: Callable[[str], None],
+    *,
+    kind: ExecutorName = "inline",
+    workers: WorkersSpec | None = None,
+) -> Executor:
+    """Open what executes a stage, with as many threads in this process as the stage asks for.
 
     Args:
         spec: how the stage's models are held.
         message: takes lines for the user where nothing is wrong.
+        kind: the recipe's ``executor``.
+        workers: what of the stage works elsewhere; None: as much as by default.
     """
+    from dunwu.config.schema import WorkersSpec
+    from dunwu.execution.distributed import DistributedExecutor
     from dunwu.execution.local import LocalExecutor, use_threads
+    from dunwu.workers.process import ProcessLauncher
 
     use_threads(spec.threads)
-    return LocalExecutor(spec, message)
+    if kind == "inline":
+        return LocalExecutor(spec, message)
+    return DistributedExecutor(spec, message, ProcessLauncher(), workers or WorkersSpec())

@@ -23,6 +23,7 @@ FREE_FIELDS = (
     "update.gradient_checkpointing",
     "update.logprob_chunk",
     "update.tokens_per_microbatch",
+    "workers",
 )
 """Fields of a stage that say how the work is done, not what it is: a resumed run may change them (then it is the same
 run, but no longer byte for byte)."""

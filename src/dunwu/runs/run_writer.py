@@ -215,6 +215,8 @@ class RunWriter(RunReader):
                     continue
                 case ["stages", name, *_] if name not in self.stages:
                     continue
+                case ["executor"]:
+                    continue
                 case ["data", *_]:  # what they hold is among the inputs of the stages that use them
                     continue
                 case [first, *rest]:

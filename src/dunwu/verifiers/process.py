@@ -1,7 +1,7 @@
 """Processes that answer lines of JSON with lines of JSON and can be killed at any time, and places that hold them.
 
-How long a process may take is always said in seconds of its own time (``own_time``), so that no reply depends on what else
-the machine does.
+How long a process may take is always said in seconds of its own time (``own_time``), so that no reply depends on what
+else the machine does.
 """
 
 from __future__ import annotations

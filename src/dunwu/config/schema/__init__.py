@@ -36,8 +36,9 @@ from dunwu.config.schema.learning import (
     TransformerSpec,
     UpdateSpec,
     ValueSpec,
+    WorkersSpec,
 )
-from dunwu.config.schema.recipe import DataSpec, DecontaminationSpec, HardwareSpec, Recipe
+from dunwu.config.schema.recipe import DataSpec, DecontaminationSpec, ExecutorName, HardwareSpec, Recipe
 from dunwu.config.schema.rewards import (
     NOTHING,
     REWARD_PARTS,
@@ -82,6 +83,7 @@ __all__ = [
     "EvalStage",
     "EvaluationSet",
     "EvaluationSpec",
+    "ExecutorName",
     "FunctionInput",
     "GradingSpec",
     "HardwareSpec",
@@ -124,6 +126,7 @@ __all__ = [
     "ValueSpec",
     "Weight",
     "Weighted",
+    "WorkersSpec",
     "display_names",
     "find_kind",
     "is_server",

@@ -177,6 +177,15 @@ class ModelSpec(Strict):
     """What generates with the weights: ``builtin``, or an engine of your own."""
 
 
+class WorkersSpec(Strict):
+    """Where a stage works, when the recipe's ``executor`` is not ``inline``."""
+
+    rollout: Annotated[int, Field(gt=0, le=1024)] = 1
+    """Workers that generate, each with an engine of its own; ``max_sequences`` is shared among them."""
+    rollout_threads: Annotated[int, Field(ge=0, le=1024)] = 0
+    """CPU threads of each of them; 0: as ``model.threads``."""
+
+
 class CheckpointSpec(Strict):
     """What is kept."""
 

@@ -10,6 +10,9 @@ from pydantic import Field
 from dunwu.config.schema.base import Language, Name, Seed, Share, Strict
 from dunwu.config.schema.stage import Stage
 
+ExecutorName = Literal["inline", "processes"]
+"""Who executes the stages of a recipe."""
+
 
 class DataSpec(Strict):
     """Conversations in a file (JSON, CSV or Parquet), or made by a task of the nano world."""
@@ -73,6 +76,9 @@ class Recipe(Strict):
     """The run's name; its folder is runs/NAME unless ``--out`` says otherwise."""
     seed: Seed = 0
     """All randomness follows from it: the same recipe and seed write the same metrics and rollouts."""
+    executor: ExecutorName = "inline"
+    """Who executes the stages: this process alone (``inline``), or with ``processes`` of this machine that generate
+    (``workers``). The samples are the same."""
     hardware: HardwareSpec = HardwareSpec()
     """The machine for which ``dunwu plan`` estimates hours, memory and dollars."""
     data: dict[Name, DataSpec] = {}

@@ -20,7 +20,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from dunwu.config.references import Names
 from dunwu.config.schema.base import Strict
 from dunwu.config.schema.inputs import StageInputs
-from dunwu.config.schema.learning import ModelSpec
+from dunwu.config.schema.learning import ModelSpec, WorkersSpec
 from dunwu.config.schema.rewards import GradingSpec
 from dunwu.errors import UserError
 from dunwu.registry import stages
@@ -34,6 +34,8 @@ class StageSpec(Strict):
     """What the stage does: the name of a kind, or the reference of one of your own."""
     model: ModelSpec = ModelSpec()
     """Type and place of the weights."""
+    workers: WorkersSpec = WorkersSpec()
+    """What of the stage works elsewhere, and how much of it; see ``executor``."""
 
     @property
     def inputs(self) -> StageInputs:

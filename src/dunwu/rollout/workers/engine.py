@@ -13,7 +13,7 @@ from dunwu.rollout.engine import Sample
 from dunwu.rollout.workers.host import EngineHost, Finished
 from dunwu.rollout.workers.weight_folder import WeightFolder
 from dunwu.types import Completion, GenerationRequest, Sampling
-from dunwu.workers.worker import Launcher, Worker, WorkerLost
+from dunwu.workers.worker import CallFailed, Launcher, Worker, WorkerLost
 
 TAKE_SECONDS = 1.0
 CALL_SECONDS = 60.0
@@ -50,6 +50,10 @@ class WorkerEngine:
         cpus: cores of each.
         gpus: devices of each.
         message: takes what the user should know though the run goes on.
+
+    Raises:
+        UserError: the engine cannot be built.
+        Fault: a worker cannot be started.
     """
 
     def __init__(
@@ -62,7 +66,6 @@ class WorkerEngine:
         gpus: float = 0.0,
         message: Callable[[str], None] = lambda text: None,
     ) -> None:
-        self.policy_version = 0
         self._launcher, self._make_host, self._message = launcher, make_host, message
         self._cpus, self._gpus = cpus, gpus
         self._folder = WeightFolder()
@@ -70,6 +73,14 @@ class WorkerEngine:
         self._tasks = self._losses = 0
         names = [f"rollout worker {number + 1}" for number in range(workers)]
         self._places = [Place(name, self._launch(name)) for name in names]
+        try:
+            ready = [place.worker.call("read_version") for place in self._places]
+            self.policy_version = max(call.result() for call in ready)
+        except BaseException as error:
+            self.close()
+            if isinstance(error, WorkerLost | CallFailed):
+                raise Fault(f"{error}: it could not be started") from error
+            raise
 
     def generate(
         self, requests: Sequence[GenerationRequest], sampling: Sampling

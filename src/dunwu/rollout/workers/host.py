@@ -37,6 +37,10 @@ class EngineHost:
         self._task = 0
         Thread(target=self._run, name="engine", daemon=True).start()
 
+    def read_version(self) -> int:
+        """Return the version of the engine's weights."""
+        return self._engine.policy_version
+
     def start(self, task: int, requests: Sequence[GenerationRequest], sampling: Sampling) -> None:
         """Give up what is generated, and begin something else.
 

@@ -4,8 +4,8 @@
 
 As a component of the reward a function gets the whole completion, as a verifier (``verifiers.verifier``) the answer in
 it. It must be pure: what it returns may depend on nothing but its arguments, because it is called several times at
-once, in any order, and again after a process was lost. What it prints stands on stderr. Its time is that of ``own_time``:
-of the processor, and asleep, but not waiting for a processor.
+once, in any order, and again after a process was lost. What it prints stands on stderr. Its time is that of
+``own_time``: of the processor, and asleep, but not waiting for a processor.
 """
 
 from __future__ import annotations
