@@ -27,6 +27,8 @@ class DistributedExecutor(LocalExecutor):
         workers: how many there are of each sort.
     """
 
+    generates_elsewhere = True
+
     def __init__(
         self, spec: ModelSpec, message: Callable[[str], None], launcher: Launcher, workers: WorkersSpec
     ) -> None:

@@ -32,6 +32,10 @@ if TYPE_CHECKING:  # whoever names this protocol need not load torch
 class Executor(Protocol):
     """Executes the work of one stage."""
 
+    @property
+    def generates_elsewhere(self) -> bool:
+        """Whether its engines compute beside this process, not in it."""
+
     def open_policy(self, source: str, *, longest: int, learns: bool, generates: bool) -> Policy:
         """Load a policy and compare what will work with it against the model's own forward pass.
 

@@ -38,6 +38,8 @@ class LocalExecutor:
         message: takes lines for the user where nothing is wrong.
     """
 
+    generates_elsewhere = False
+
     def __init__(self, spec: ModelSpec, message: Callable[[str], None]) -> None:
         self._spec, self._message = spec, message
 

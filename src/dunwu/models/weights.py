@@ -14,6 +14,9 @@ from torch import Tensor
 
 from dunwu.runs.atomic import translate_errors
 
+DTYPES = {"F32": "float32", "BF16": "bfloat16", "F16": "float16", "F64": "float64"}
+"""What safetensors calls a type, and what torch does."""
+
 
 class WeightSource(Protocol):
     """Where the numbers of an update lie: in memory or in a file; a collective can wear the same face."""
@@ -112,17 +115,13 @@ class WeightUpdate:
         yield from zip(self.names, self.source.read(), strict=True)
 
 
-def name_file(version: int) -> str:
-    """Return the name of the file that :func:`store_update` writes for a version."""
-    return f"version-{version:06d}.safetensors"
-
-
-def store_update(update: WeightUpdate, folder: Path) -> WeightUpdate:
+def store_update(update: WeightUpdate, folder: Path, name: str | None = None) -> WeightUpdate:
     """Write the numbers of an update into a file, which appears whole or not at all.
 
     Args:
         update: new weights, wherever they lie.
-        folder: where the file goes, ``version-000012.safetensors``; one of that name is replaced.
+        folder: where the file goes; one of that name is replaced.
+        name: the file's; None: ``version-000012.safetensors``.
 
     Returns:
         The same update, with the file as its source.
@@ -130,7 +129,7 @@ def store_update(update: WeightUpdate, folder: Path) -> WeightUpdate:
     Raises:
         Fault: the file system refuses.
     """
-    path = folder / name_file(update.version)
+    path = folder / (name or f"version-{update.version:06d}.safetensors")
     temporary = folder / f".{path.name}.tmp-{os.getpid()}"
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in update.read()}
     try:
@@ -140,6 +139,20 @@ def store_update(update: WeightUpdate, folder: Path) -> WeightUpdate:
     finally:
         temporary.unlink(missing_ok=True)
     return replace(update, source=FileSource(path, update.version, update.names))
+
+
+def load_update(path: Path) -> WeightUpdate:
+    """Describe the weights in a file that :func:`store_update` wrote; they are read when an engine takes them."""
+    with safe_open(path, framework="pt") as file:
+        version = int(file.metadata()["version"])
+        slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118  -- no dictionary
+        return WeightUpdate(
+            version=version,
+            names=tuple(slices),
+            shapes=tuple(tuple(part.get_shape()) for part in slices.values()),
+            dtypes=tuple(DTYPES[part.get_dtype()] for part in slices.values()),
+            source=FileSource(path, version, tuple(slices)),
+        )
 
 
 def check_update(update: WeightUpdate, parameters: Mapping[str, Place]) -> None:

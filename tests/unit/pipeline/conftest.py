@@ -27,6 +27,7 @@ from dunwu.pipeline.cost_ledger import CostLedger
 from dunwu.pipeline.interrupts import StopSignal
 from dunwu.pipeline.stages.prompts import encode_held_out
 from dunwu.pipeline.stages.rl_system import RLSystem
+from dunwu.pipeline.stages.weight_history import WeightHistory
 from dunwu.rollout.engine import Sample
 from dunwu.rollout.scripted import ScriptedEngine
 from dunwu.runs import StageWriter
@@ -197,6 +198,7 @@ class Bench:
             algorithm=algorithms.build(stage.algorithm, max_new_tokens=stage.rollout.max_new_tokens),
             trainer=RecordingTrainer(),
             ledger=CostLedger(store, SHAPED),
+            history=WeightHistory(stage.rollout.max_staleness),
             held_out=encode_held_out(stage.evaluation.sets, 3, template),
             texts={},
         )

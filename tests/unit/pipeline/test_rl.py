@@ -14,10 +14,10 @@ from tests.unit.pipeline.contexts import shown_text
 from dunwu.config.check_rewards import METRICS
 from dunwu.config.schema import REWARD_PARTS
 from dunwu.errors import Fault, Interrupted
-from dunwu.metrics import Stopwatch
-from dunwu.pipeline.stages.rl import generate_rollout, train
+from dunwu.pipeline.stages.rl import train
 from dunwu.pipeline.stages.rl_state import Cursor, open_curriculum
 from dunwu.pipeline.stages.rl_system import RLSystem
+from dunwu.pipeline.stages.rollout_queue import generate_rollout
 from dunwu.tasks.curriculum import NUMBER
 from dunwu.types import Problem
 
@@ -141,7 +141,7 @@ def test_refill_draws_what_is_missing_and_goes_on_where_it_ended(bench: Bench) -
     bench.recipe["algorithm"] = {"drop_uniform_groups": True, "refill": 3}
     bench.text = uniform_but(1, 2)  # the engine yields the last request first; 2 is the first of the second round
     parts = bench.parts()
-    groups, position, _ = generate_rollout(parts, Cursor(rollout=0, position=5), Stopwatch())
+    groups, position, _, _ = generate_rollout(parts, Cursor(rollout=0, position=5))
     assert [count for count, _, _ in engine(parts).log] == [2, 1]
     assert (len(groups), position) == (3, 8)
     seeds = [seed for request in engine(parts).requests for seed in request.seeds]
@@ -152,7 +152,7 @@ def test_refill_gives_up_after_its_rounds(bench: Bench) -> None:
     bench.recipe["algorithm"] = {"drop_uniform_groups": True, "refill": 2}
     bench.text = uniform_but()
     parts = bench.parts()
-    groups, position, _ = generate_rollout(parts, Cursor(), Stopwatch())
+    groups, position, _, _ = generate_rollout(parts, Cursor())
     assert ([count for count, _, _ in engine(parts).log], len(groups), position) == ([2, 2, 2], 6, 6)
 
 

@@ -268,6 +268,7 @@ def test_nothing_is_left_behind(folders: dict[str, Path]) -> None:
     engine.update_weights(changed(load_policy(str(folders["tied"])), 1))
     folder = engine._folder._folder
     assert folder is not None
-    assert [path.name for path in sorted(folder.glob("v*"))] == ["version-000001.safetensors"]
+    engine.update_weights(changed(load_policy(str(folders["tied"])), 2))
+    assert sorted(path.name for path in folder.iterdir()) == ["000002.safetensors", "in-use"]
     engine.close()
     assert not folder.exists()

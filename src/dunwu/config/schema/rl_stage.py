@@ -101,21 +101,25 @@ class RLStage(StageSpec):
         return self.update.minibatches * self.update.epochs
 
     @property
+    def is_off_policy(self) -> bool:
+        """Whether the policy learns from tokens that another version of it wrote."""
+        return self.updates_per_rollout > 1 or self.replay is not None or self.rollout.max_staleness > 0
+
+    @property
     def computes_old_logprobs(self) -> bool:
         """Whether old log-probabilities take a forward pass of their own: the first update's gives them otherwise."""
         algorithm = self.algorithm
         kl_in_reward = algorithm.kl_in == "reward" and algorithm.kl_coefficient > 0
-        needed = self.updates_per_rollout > 1 or self.replay is not None or kl_in_reward
-        return algorithm.old_logprobs == "trainer" and needed
+        return algorithm.old_logprobs == "trainer" and (self.is_off_policy or kl_in_reward)
 
     @property
     def corrects_kl(self) -> bool:
         """Whether the KL term is weighed by the importance ratio.
 
-        By itself it is where the policy that learns is not the one that drew the tokens.
+        By itself it is where the policy learns off-policy.
         """
         chosen = self.algorithm.kl_correction
-        return (self.updates_per_rollout > 1 or self.replay is not None) if chosen is None else chosen
+        return self.is_off_policy if chosen is None else chosen
 
     @property
     def rollouts(self) -> int:

@@ -154,6 +154,9 @@ class RolloutSpec(Strict):
     """A problem is half solved where the accuracy of its group lies strictly between these."""
     max_sequences: Samples = 256
     """Completions that decode at once; halved by itself when memory runs out."""
+    max_staleness: Annotated[int, Field(ge=0, le=64)] = 0
+    """Rollouts by which the weights that generate lag behind: rollout k is written by those that k - s rollouts made,
+    so it can be made beside the updates, where ``executor`` is not ``inline``. 0: as R1 did."""
     dtype: Dtype | None = None
     """Type of the weights that generate; None: ``model.dtype``. Another one needs ``algorithm.old_logprobs`` =
     ``sampler`` or an ``importance_cap``, since sampler and trainer then round otherwise."""

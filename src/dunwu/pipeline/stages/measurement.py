@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from dunwu.algorithms.filters import keep_graded
-from dunwu.config.schema import EvaluationSet
+from dunwu.config.schema import EvaluationSet, RLStage
 from dunwu.errors import Fault
 from dunwu.evaluation.evaluate import RULE_PARTS, evaluate, summarize, to_rows
 from dunwu.evaluation.perplexity import EncodedPassage, TextScorer, measure_perplexity
@@ -38,19 +38,27 @@ def measure_policy(system: RLSystem, checkpoint: str) -> None:
 
 
 def measure_midway(system: RLSystem, step: int) -> None:
-    """Evaluate less of the first set, and the texts, where ``evaluation.every`` is due and it has not been done.
-
-    Not before the first update and not after the last one, where the whole evaluation stands.
+    """Evaluate less of the first set, and the texts, unless it has been done.
 
     Args:
         system: the stage's.
         step: updates done.
     """
-    spec, per_rollout = system.stage.evaluation, system.stage.updates_per_rollout
-    if spec.every and is_due(step, spec.every, per_rollout) and 0 < step < system.stage.steps:
-        for first in spec.sets[:1]:
-            _measure_set(system, format_step(step), first, spec.during_problems, spec.during_samples)
-        _measure_texts(system, format_step(step))
+    spec = system.stage.evaluation
+    for first in spec.sets[:1]:
+        _measure_set(system, format_step(step), first, spec.during_problems, spec.during_samples)
+    _measure_texts(system, format_step(step))
+
+
+def is_midway_due(stage: RLStage, step: int) -> bool:
+    """Return whether ``evaluation.every`` is due: not before the first update, nor after the last.
+
+    Args:
+        stage: the recipe's.
+        step: updates done.
+    """
+    every = stage.evaluation.every
+    return bool(every) and is_due(step, every, stage.updates_per_rollout) and 0 < step < stage.steps
 
 
 def _measure_set(system: RLSystem, checkpoint: str, chosen: EvaluationSet, problems: int, samples: int) -> None:

@@ -17,27 +17,27 @@ Who executes a line (this process, Ray actors, FSDP2 ranks, vLLM) is decided by 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 
-from dunwu.algorithms import assign_advantages, compute_rewards, cut_minibatches, keep_informative, to_samples
+from dunwu.algorithms import assign_advantages, compute_rewards, cut_minibatches, to_samples
 from dunwu.algorithms.replay import KeptSample
 from dunwu.config.schema import RLStage
 from dunwu.errors import counted
 from dunwu.metrics import Stopwatch
 from dunwu.pipeline.context import StageContext
-from dunwu.pipeline.stages.measurement import measure_midway, measure_policy
+from dunwu.pipeline.stages.measurement import is_midway_due, measure_midway, measure_policy
 from dunwu.pipeline.stages.model_card import complete_model, describe_weights
 from dunwu.pipeline.stages.rl_metrics import RolloutRecorder
-from dunwu.pipeline.stages.rl_state import Batch, Cursor, Rollout, resume, save, save_when_interrupted
+from dunwu.pipeline.stages.rl_state import Batch, Cursor, resume, save, save_when_interrupted
 from dunwu.pipeline.stages.rl_system import NO_SCORERS, RLSystem, open_rl_system
+from dunwu.pipeline.stages.rollout_queue import RolloutQueue
 from dunwu.pipeline.stages.weight_handover import check_handover, check_last_handover
 from dunwu.registry import losses
-from dunwu.rollout.collect import collect
 from dunwu.rollout.seeds import derive_seed
 from dunwu.runs import BASE, TRAINED, is_due
 from dunwu.training.steps import take_step
-from dunwu.types import GenerationRequest, Prompt, ScoredGroup, StepResult, TrainSample
+from dunwu.types import ScoredGroup, StepResult, TrainSample
 from dunwu.user_code import shorten_reference
 
 
@@ -86,20 +86,8 @@ def train(system: RLSystem, cursor: Cursor) -> None:
     if cursor.rollout == 0:  # later the policy is the base no longer
         with save_when_interrupted(system, cursor, "evaluation"), stop.interruptible():
             measure_policy(system, BASE)
-    while cursor.rollout < stage.rollouts:
-        watch, before = Stopwatch(), cursor
-        with save_when_interrupted(system, cursor):
-            with stop.interruptible():
-                # Here, not after the updates: what an interrupted evaluation left open is made up for on resuming.
-                measure_midway(system, cursor.updates(stage))
-                rollout = generate_rollout(system, cursor, watch)
-                batch = make_batch(system, cursor, rollout.groups, watch)
-            updates = update_policy(system, cursor, [*batch.fresh, *batch.replayed], watch)
-        cursor = cursor.advance(rollout, batch.fresh)
-        recorder.record(before, cursor, rollout, batch, updates, watch.seconds)
-        due = is_due(cursor.updates(stage), stage.checkpoint.every, stage.updates_per_rollout)
-        if due or cursor.rollout == stage.rollouts:
-            save(system, cursor)
+    with closing(RolloutQueue(system, cursor)) as queue:
+        cursor = learn(system, cursor, queue, recorder)
     with save_when_interrupted(system, cursor, "evaluation"), stop.interruptible():
         measured = {done.set for done in system.context.store.read_evaluations(TRAINED, rows=False)}
         if not measured.issuperset(chosen.name for chosen in stage.evaluation.sets):
@@ -108,49 +96,42 @@ def train(system: RLSystem, cursor: Cursor) -> None:
     recorder.conclude()
 
 
-def generate_rollout(system: RLSystem, cursor: Cursor, watch: Stopwatch) -> Rollout:
-    """Draw problems, generate and grade. Variations of what was half solved come first; the mixture gives the rest.
-
-    With dynamic sampling (DAPO, arXiv 2503.14476, section 3.2) up to ``refill`` further rounds make up for groups whose
-    rewards are all equal, which teach nothing.
+def learn(system: RLSystem, cursor: Cursor, queue: RolloutQueue, recorder: RolloutRecorder) -> Cursor:
+    """Learn from every rollout that is left; then the engine has the trainer's weights.
 
     Args:
         system: the stage's.
         cursor: where it stands.
-        watch: takes the seconds of ``rollout`` and ``rewards``.
+        queue: makes rollouts.
+        recorder: writes down what became of each.
+
+    Returns:
+        Where the stage stands at its end.
+
+    Raises:
+        Interrupted, Fault: see ``train``.
     """
-    stage, position = system.stage, cursor.position
-    sampling, finished = system.sampling_at(cursor.updates(stage)), system.context.progress.count_completions
-    groups: list[ScoredGroup] = []
-    missing = stage.rollout.questions
-    wanted = int(stage.rollout.curriculum * missing)
-    variations = system.encode_fitting(cursor.curriculum.offer(wanted)) if cursor.curriculum else []
-    for attempt in range(1 + stage.algorithm.refill):
-        first = [] if attempt else variations
-        rest, position = system.draw_prompts(position, missing - len(first))
-        prompts = enumerate([*first, *rest])
-        requests = [make_request(system, prompt, cursor.rollout, attempt, place) for place, prompt in prompts]
-        groups += collect(
-            system.engine,
-            requests,
-            sampling,
-            system.grader,
-            finished,
-            update=cursor.updates(stage),
-            generating=watch.time("rollout"),
-            waiting=watch.time("rewards"),
-        )
-        missing = stage.rollout.questions - len(keep_informative(groups))
-        if missing == 0:
-            break
-    return Rollout(groups, position, len(variations))
-
-
-def make_request(system: RLSystem, prompt: Prompt, *place: int) -> GenerationRequest:
-    """Ask for G completions of a prompt, with seeds that depend on the place in the run alone."""
-    run, stage = system.context.seed, system.context.name
-    seeds = tuple(derive_seed(run, stage, *place, index) for index in range(system.stage.rollout.group_size))
-    return GenerationRequest(prompt=prompt, seeds=seeds)
+    stage, stop = system.stage, system.context.stop
+    while cursor.rollout < stage.rollouts:
+        watch, before = Stopwatch(), cursor
+        with save_when_interrupted(system, cursor):
+            with stop.interruptible():
+                # Here, not after the updates: what an interrupted evaluation left open is made up for on resuming.
+                if is_midway_due(stage, cursor.updates(stage)):
+                    queue.settle()
+                    measure_midway(system, cursor.updates(stage))
+                rollout = queue.take(watch)
+                batch = make_batch(system, cursor, rollout.groups, watch)
+            updates = update_policy(system, cursor, [*batch.fresh, *batch.replayed], watch)
+            with watch.time("weights"):
+                queue.deliver_weights()
+        cursor = cursor.advance(rollout, batch.fresh)
+        recorder.record(before, cursor, rollout, batch, updates, {**rollout.seconds, **watch.seconds})
+        due = is_due(cursor.updates(stage), stage.checkpoint.every, stage.updates_per_rollout)
+        if due or cursor.rollout == stage.rollouts:
+            save(system, cursor)
+    queue.settle()
+    return cursor
 
 
 def make_batch(system: RLSystem, cursor: Cursor, groups: Sequence[ScoredGroup], watch: Stopwatch) -> Batch:
@@ -190,13 +171,13 @@ def draw_replay(system: RLSystem, cursor: Cursor, fresh: int) -> list[KeptSample
 def update_policy(
     system: RLSystem, cursor: Cursor, samples: Sequence[TrainSample], watch: Stopwatch
 ) -> list[StepResult]:
-    """Take the optimizer steps of one rollout, on random splits that break the groups; then the engine gets weights.
+    """Take the optimizer steps of one rollout, on random splits that break the groups.
 
     Args:
         system: the stage's.
         cursor: where it stands.
         samples: what is learned from.
-        watch: takes the seconds of ``update`` and ``weights``.
+        watch: takes the seconds of ``update``.
 
     Raises:
         Fault: a loss or a gradient is not finite.
@@ -215,6 +196,4 @@ def update_policy(
     end = first + stage.updates_per_rollout
     if stage.reference_every and end % stage.reference_every == 0:
         trainer.refresh_reference()
-    with watch.time("weights"):
-        system.engine.update_weights(trainer.export_weights())
     return updates

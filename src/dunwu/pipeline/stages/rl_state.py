@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,11 +23,19 @@ REPLAY = "replay.safetensors"
 
 
 class Rollout(NamedTuple):
-    """One rollout: its graded groups, the mixture's new position, and how many prompts came from the curriculum."""
+    """One rollout.
+
+    Attributes:
+        groups: graded.
+        position: the mixture's new one.
+        from_curriculum: how many prompts came from the curriculum.
+        seconds: what its parts took, by name.
+    """
 
     groups: list[ScoredGroup]
     position: int
     from_curriculum: int
+    seconds: Mapping[str, float]
 
 
 class Batch(NamedTuple):
@@ -82,6 +90,7 @@ def resume(system: RLSystem) -> Cursor:
     checkpoint = store.find_newest_checkpoint()
     if checkpoint:
         system.trainer.load(checkpoint.path)
+        system.history.load(checkpoint.path)
         system.engine.update_weights(system.trainer.export_weights())
         cursor = cursor.load(checkpoint)
     store.rewind(checkpoint.step if checkpoint else 0, ended=cursor.rollout == stage.rollouts)
@@ -115,6 +124,7 @@ def save(system: RLSystem, cursor: Cursor) -> None:
         system.trainer.save(folder)
         if cursor.replay:
             cursor.replay.save(folder / REPLAY)
+        system.history.save(folder, cursor.rollout)
 
     system.context.store.save_checkpoint(cursor.updates(system.stage), write, cursor.state())
 

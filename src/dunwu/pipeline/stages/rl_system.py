@@ -26,6 +26,7 @@ from dunwu.pipeline.stages.prompts import (
     encode_held_out,
     encode_texts,
 )
+from dunwu.pipeline.stages.weight_history import WeightHistory
 from dunwu.rollout.engine import Engine
 from dunwu.rollout.seeds import derive_seed
 from dunwu.tasks.mixture import Mixture
@@ -52,6 +53,7 @@ class RLSystem:
     algorithm: Algorithm
     trainer: Trainer
     ledger: CostLedger
+    history: WeightHistory
     held_out: Mapping[str, Sequence[Prompt]]
     """The prompts of each evaluation set, by its name."""
     texts: Mapping[str, Sequence[EncodedPassage]]
@@ -117,7 +119,12 @@ def open_rl_system(
         for part in stage.reward.models
     }
     limit = PromptLimit.for_stage(stage, context.name, count_positions(policy.model))
-    with closing(engine), open_grader(stage.reward, stage.inputs.every_task, progress, context.note, judges) as grader:
+    history = WeightHistory(stage.rollout.max_staleness)
+    with (
+        closing(history),
+        closing(engine),
+        open_grader(stage.reward, stage.inputs.every_task, progress, context.note, judges) as grader,
+    ):
         system = RLSystem(
             stage=stage,
             context=context,
@@ -129,6 +136,7 @@ def open_rl_system(
             algorithm=algorithm,
             trainer=trainer,
             ledger=CostLedger(context.store, policy.model),
+            history=history,
             held_out=encode_held_out(stage.evaluation.sets, context.seed, template, encoder.instruct, limit=limit),
             texts=encode_texts(stage.inputs.texts, policy.tokenizer),
         )

@@ -38,11 +38,13 @@ def check_handover(
 
     Returns:
         The metrics ``logprob_difference_mean`` and ``logprob_difference_max``, nats a token; none where nothing was
-        written.
+        written, or by older weights than the trainer's.
 
     Raises:
         Fault: the mean is above ``algorithm.logprob_difference_stop``.
     """
+    if any(sample.policy_version != system.trainer.policy_version for sample in samples):
+        return {}
     known = [own.old_logprobs for own in logprobs if own.old_logprobs is not None]
     if known and system.stage.algorithm.old_logprobs == "trainer":
         return _check_difference(system, compare_logprobs(samples, known))

@@ -8,10 +8,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from dunwu.errors import Fault, counted
-from dunwu.models.weights import WeightUpdate
+from dunwu.models.weights import FileSource, WeightUpdate
 from dunwu.rollout.engine import Sample
+from dunwu.rollout.weight_folder import WeightFolder
 from dunwu.rollout.workers.host import EngineHost, Finished
-from dunwu.rollout.workers.weight_folder import WeightFolder
 from dunwu.types import Completion, GenerationRequest, Sampling
 from dunwu.workers.worker import CallFailed, Launcher, Worker, WorkerLost
 
@@ -71,6 +71,7 @@ class WorkerEngine:
         self._folder = WeightFolder()
         self._update: WeightUpdate | None = None
         self._tasks = self._losses = 0
+        self._closed = False
         names = [f"rollout worker {number + 1}" for number in range(workers)]
         self._places = [Place(name, self._launch(name)) for name in names]
         try:
@@ -105,7 +106,7 @@ class WorkerEngine:
         Raises:
             Fault: workers die or hang one after another.
         """
-        published = self._folder.publish(update)
+        published = update if isinstance(update.source, FileSource) else self._folder.publish(update)
         calls = [
             (place, place.worker.call("update_weights", published, seconds=UPDATE_SECONDS)) for place in self._places
         ]
@@ -121,7 +122,8 @@ class WorkerEngine:
             self._replace(place, error)
 
     def close(self) -> None:
-        """See ``engine.Engine``."""
+        """See ``engine.Engine``; whoever waits for completions in another thread gets a Fault."""
+        self._closed = True
         for place in self._places:
             place.worker.kill()
         self._folder.close()
@@ -194,6 +196,8 @@ class WorkerEngine:
             Fault: too many were lost without a completion between them.
         """
         while True:
+            if self._closed:
+                raise Fault("the engine was closed")
             with suppress(Exception):
                 place.worker.kill()
             self._losses += 1

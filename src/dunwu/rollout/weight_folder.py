@@ -6,33 +6,39 @@ import fcntl
 import os
 import shutil
 import tempfile
+from collections import deque
 from contextlib import suppress
 from pathlib import Path
 
-from dunwu.models.weights import FileSource, WeightUpdate, name_file, store_update
+from dunwu.models.weights import WeightUpdate, store_update
 
 MEMORY = Path("/dev/shm")
 PREFIX = "dunwu-weights-"
 LOCK = "in-use"
-ROOM = 3
-"""Times the size of the weights that must be free in memory: two versions at once, and some air."""
+ROOM = 2
+"""Versions of the weights for which there must be room in memory beside those that are kept."""
 
 
 class WeightFolder:
-    """Writes each version of the weights once for all workers, and keeps the newest.
+    """Writes each version of the weights once for all who read it, and keeps the newest.
 
     A run that is killed leaves its folder; the next run removes it, since nobody holds its lock.
+
+    Args:
+        keep: how many.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, keep: int = 1) -> None:
+        self._keep, self._kept = keep, deque[Path]()
         self._folder: Path | None = None
         self._lock = -1
+        self._written = 0
 
     def publish(self, update: WeightUpdate) -> WeightUpdate:
-        """Write an update into a file, and remove the one before.
+        """Write an update into a file, and remove the oldest where there are too many.
 
         Args:
-            update: new weights; where a file is their source already, it stays where it is.
+            update: new weights.
 
         Returns:
             The update as workers can read it.
@@ -40,15 +46,14 @@ class WeightFolder:
         Raises:
             Fault: the file system refuses.
         """
-        if isinstance(update.source, FileSource):
-            return update
         if self._folder is None:
             self._folder = self._open(sum(tensor.nbytes for _, tensor in update.read()))
-        before = set(self._folder.glob("version-*"))
-        published = store_update(update, self._folder)
-        for path in before:
-            if path.name != name_file(update.version):
-                path.unlink()
+        self._written += 1
+        name = f"{self._written:06d}.safetensors"
+        published = store_update(update, self._folder, name)
+        self._kept.append(self._folder / name)
+        if len(self._kept) > self._keep:
+            self._kept.popleft().unlink()
         return published
 
     def close(self) -> None:
@@ -61,7 +66,7 @@ class WeightFolder:
     def _open(self, size: int) -> Path:
         for place in (MEMORY, Path(tempfile.gettempdir())):
             remove_abandoned(place)
-        in_memory = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > ROOM * size
+        in_memory = MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > (self._keep + ROOM) * size
         folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=MEMORY if in_memory else None))
         self._lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
