@@ -189,10 +189,8 @@ class ProcessWorker:
         while self._lost is None:
             time.sleep(LOOK_SECONDS)
             now = time.monotonic()
-            if not self._ready:
-                if now - began > START_SECONDS:
-                    self._lose(CallOverdue(self.name, f"was not ready after {START_SECONDS:g} s, and was ended"))
-                continue
+            if not self._ready and now - began > START_SECONDS:
+                self._lose(CallOverdue(self.name, f"was not ready after {START_SECONDS:g} s, and was ended"))
             if now - self._heard < QUIET_SECONDS:
                 own = None
             else:
@@ -204,7 +202,7 @@ class ProcessWorker:
     def _end_overdue(self, now: float) -> None:
         with self._lock:
             call = self._calls[0] if self._calls else None
-        if call and call.seconds is not None and now - call.began > call.seconds:
+        if self._ready and call and call.seconds is not None and now - call.began > call.seconds:
             text = f"took more than {call.seconds:g} s for {call.method}, and was ended"
             self._lose(CallOverdue(self.name, text))
 

@@ -7,8 +7,8 @@ from concurrent.futures import Future
 from typing import Any, Protocol
 
 SILENT_SECONDS = 8.0
-"""How long a worker that is ready may neither speak nor compute; with the looks a second apart, noticed within 10 s."""
-START_SECONDS = 300.0
+"""How long a worker may neither speak nor compute; with the looks a second apart, noticed within 10 s."""
+START_SECONDS = 1800.0
 """How long a worker may take to make its object: libraries and a model are loaded."""
 
 

@@ -250,7 +250,7 @@ def test_workers_that_die_one_after_another_end_the_run(workers: tuple[WorkerEng
     os.kill(process_of(engine, 1).pid, signal.SIGKILL)
     with pytest.raises(Fault, match="killed by SIGKILL; 3 workers in a row"):
         list(engine.generate(REQUESTS, SAMPLING))
-    assert len(said) == LOSSES - 1
+    assert LOSSES - 1 <= len(said) <= 2 * (LOSSES - 1)
 
 
 def test_a_worker_that_missed_an_update_is_found(

@@ -63,3 +63,8 @@ class Counter:
 
 def make_nothing() -> NoReturn:
     raise UserError("cannot be made", field="model.engine")
+
+
+def wait_for_ever() -> NoReturn:
+    threading.Event().wait()
+    raise AssertionError

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import psutil
 import pytest
-from tests.unit.workers.objects import Counter, make_nothing
+from tests.unit.workers.objects import Counter, make_nothing, wait_for_ever
 
 from dunwu.errors import Fault, UserError
 from dunwu.workers.inline import InlineLauncher
@@ -193,3 +193,10 @@ def test_a_worker_ends_with_its_driver_whatever_it_does(state: str) -> None:
     driver.wait()
     driver.stdout.close()
     wait_until_gone(pid)
+
+
+def test_a_process_that_is_stopped_while_it_starts_is_noticed() -> None:
+    worker = ProcessWorker("counter 1", wait_for_ever)
+    os.kill(worker.pid, signal.SIGSTOP)
+    assert isinstance(error_of(worker.call("add", 1)), WorkerSilent)
+    worker.kill()

@@ -20,7 +20,7 @@ CALL_SECONDS = 60.0
 """How long a call may take that computes nothing."""
 UPDATE_SECONDS = 600.0
 LOSSES = 3
-"""Workers lost one after another, without a completion between them, that end the run."""
+"""Workers lost in one place, one after another without a completion between them, that end the run."""
 
 
 @dataclass(slots=True)
@@ -32,12 +32,14 @@ class Place:
         worker: who is there now.
         task: the number of what it does.
         owed: for each request and seed that it was given, whose sample that is.
+        losses: how many were lost here since the last completion.
     """
 
     name: str
     worker: Worker
     task: int = 0
     owed: dict[Sample, Sample] = field(default_factory=dict)
+    losses: int = 0
 
 
 class WorkerEngine:
@@ -70,17 +72,17 @@ class WorkerEngine:
         self._cpus, self._gpus = cpus, gpus
         self._folder = WeightFolder()
         self._update: WeightUpdate | None = None
-        self._tasks = self._losses = 0
+        self._tasks = 0
         self._closed = False
         names = [f"rollout worker {number + 1}" for number in range(workers)]
         self._places = [Place(name, self._launch(name)) for name in names]
+        self.policy_version = 0
         try:
-            ready = [place.worker.call("read_version") for place in self._places]
-            self.policy_version = max(call.result() for call in ready)
-        except BaseException as error:
+            for place, call in [(place, self._call_ready(place)) for place in self._places]:
+                if (lost := self._find_loss(place, call)) is not None:
+                    self._replace(place, lost)
+        except BaseException:
             self.close()
-            if isinstance(error, WorkerLost | CallFailed):
-                raise Fault(f"{error}: it could not be started") from error
             raise
 
     def generate(
@@ -145,7 +147,7 @@ class WorkerEngine:
                         finished = []
                     for one in finished:
                         if one.task == place.task:
-                            self._losses = 0
+                            place.losses = 0
                             yield self._accept(place, one)
                     if place.owed:
                         calls[self._call_take(place)] = place
@@ -186,6 +188,24 @@ class WorkerEngine:
         place.task = self._tasks
         place.worker.call("start", place.task, parts, sampling, seconds=CALL_SECONDS)
 
+    def _call_ready(self, place: Place) -> Future[str | None]:
+        """Ask a new worker to say when it is there, with the newest weights."""
+        if self._update is None:
+            return place.worker.call("check_ready")
+        return place.worker.call("update_weights", self._update, seconds=UPDATE_SECONDS)
+
+    def _find_loss(self, place: Place, call: Future[str | None]) -> WorkerLost | None:
+        """Wait until a worker is ready; return what became of it where it was lost before."""
+        try:
+            problem = call.result()
+        except WorkerLost as lost:
+            return lost
+        except CallFailed as failed:
+            raise Fault(f"{failed}: it cannot be started") from failed
+        if problem is not None:
+            raise Fault(f"{place.name} refuses the weights that the one before it had: {problem}")
+        return None
+
     def _launch(self, name: str) -> Worker:
         return self._launcher.launch(name, self._make_host, cpus=self._cpus, gpus=self._gpus)
 
@@ -200,17 +220,11 @@ class WorkerEngine:
                 raise Fault("the engine was closed")
             with suppress(Exception):
                 place.worker.kill()
-            self._losses += 1
-            if self._losses >= LOSSES:
-                raise Fault(f"{lost}; {counted(self._losses, 'worker')} in a row: the newest checkpoint stands")
+            place.losses += 1
+            if place.losses >= LOSSES:
+                raise Fault(f"{lost}; {counted(place.losses, 'worker')} in a row: the newest checkpoint stands")
             self._message(f"{lost}; another takes its place{more}")
             place.worker = self._launch(place.name)
-            if self._update is None:
+            if (again := self._find_loss(place, self._call_ready(place))) is None:
                 return
-            try:
-                if problem := place.worker.call("update_weights", self._update, seconds=UPDATE_SECONDS).result():
-                    raise Fault(f"{place.name} refuses the weights that the one before it had: {problem}")
-            except WorkerLost as error:
-                lost = error
-            else:
-                return
+            lost = again

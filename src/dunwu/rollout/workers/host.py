@@ -37,9 +37,8 @@ class EngineHost:
         self._task = 0
         Thread(target=self._run, name="engine", daemon=True).start()
 
-    def read_version(self) -> int:
-        """Return the version of the engine's weights."""
-        return self._engine.policy_version
+    def check_ready(self) -> None:
+        """Do nothing: whoever gets an answer knows that the engine is there."""
 
     def start(self, task: int, requests: Sequence[GenerationRequest], sampling: Sampling) -> None:
         """Give up what is generated, and begin something else.
