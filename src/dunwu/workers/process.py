@@ -16,21 +16,18 @@ import sys
 import tempfile
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
-from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import IO, Any
 
 from dunwu.machine import usable_cores
 from dunwu.own_time import OwnTime
+from dunwu.workers.calls import OpenCalls
 from dunwu.workers.worker import (
     SILENT_SECONDS,
-    START_SECONDS,
     CallFailed,
-    CallOverdue,
     Worker,
     WorkerDied,
     WorkerLost,
@@ -43,16 +40,6 @@ LOOK_SECONDS = 0.05
 """Seconds between two looks."""
 LAST_WORDS = 300
 """Characters of what a process wrote to stderr that an error repeats."""
-
-
-@dataclass(slots=True)
-class Call:
-    """A call under way; ``began`` is when its turn came, on the monotonic clock."""
-
-    method: str
-    seconds: float | None
-    future: Future[Any] = field(default_factory=Future)
-    began: float = 0.0
 
 
 class ProcessWorker:
@@ -83,13 +70,10 @@ class ProcessWorker:
             )
         os.close(life)
         self._connection = Connection(ours.detach())
-        self._lock = threading.Lock()
-        self._calls: deque[Call] = deque()
+        self._calls = OpenCalls(name)
         self._outgoing: queue.SimpleQueue[bytes | None] = queue.SimpleQueue()
         self._outgoing.put(pickle.dumps((name, sys.path)))
         self._outgoing.put(pickle.dumps(make))
-        self._lost: WorkerLost | None = None
-        self._ready = False
         self._heard = time.monotonic()
         self._threads = [
             threading.Thread(target=work, name=f"{name}: {what}", daemon=True)
@@ -101,7 +85,7 @@ class ProcessWorker:
     @property
     def is_alive(self) -> bool:
         """See ``worker.Worker``."""
-        return self._lost is None
+        return self._calls.lost is None
 
     @property
     def pid(self) -> int:
@@ -110,15 +94,9 @@ class ProcessWorker:
 
     def call(self, method: str, *arguments: Any, seconds: float | None = None) -> Future[Any]:
         """See ``worker.Worker``."""
-        call = Call(method, seconds)
         message = pickle.dumps((method, arguments))
-        with self._lock:
-            if self._lost is not None:
-                call.future.set_exception(self._lost)
-                return call.future
-            if not self._calls:
-                call.began = time.monotonic()
-            self._calls.append(call)
+        with self._calls.lock:
+            call = self._calls.add(method, seconds)
             self._outgoing.put(message)
         return call.future
 
@@ -128,23 +106,20 @@ class ProcessWorker:
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join()
+        if self._lifeline >= 0:
+            os.close(self._lifeline)
+            self._lifeline = -1
         self._connection.close()
         self._stderr.close()
 
     def _lose(self, reason: WorkerLost) -> None:
-        """End the process and fail what is open, once: the first reason counts."""
-        with self._lock:
-            if self._lost is not None:
-                return
-            self._lost = reason
-            calls, self._calls = list(self._calls), deque()
+        self._calls.lose(reason, self._end)
+
+    def _end(self) -> None:
         with suppress(ProcessLookupError):  # also where it is dead itself: its group may not be
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
-        os.close(self._lifeline)
         self._outgoing.put(None)
-        for call in calls:
-            call.future.set_exception(reason)
 
     def _write(self) -> None:
         while (message := self._outgoing.get()) is not None:
@@ -161,50 +136,31 @@ class ProcessWorker:
                 self._lose(WorkerDied(self.name, self._describe_end()))
                 return
             self._heard = time.monotonic()
-            if kind == "beat":
-                continue
-            with self._lock:
-                if kind == "ready":
-                    self._ready = True
-                    if self._calls:
-                        self._calls[0].began = self._heard
-                    continue
-                if self._lost is not None:
-                    return
-                call = self._calls.popleft()
-                if self._calls:
-                    self._calls[0].began = self._heard
-            try:
-                answer = pickle.loads(content)
-            except Exception as error:
-                kind, answer = "raised", CallFailed(self.name, f"its answer cannot be read here: {error}")
-            if kind == "returned":
-                call.future.set_result(answer)
-            else:
-                call.future.set_exception(answer)
+            if kind == "ready":
+                self._calls.set_ready()
+            elif kind != "beat":
+                self._answer(kind == "returned", content)
+
+    def _answer(self, returned: bool, content: bytes) -> None:
+        try:
+            answer = pickle.loads(content)
+        except Exception as error:
+            self._calls.answer(False, CallFailed(self.name, f"its answer cannot be read here: {error}"))
+        else:
+            self._calls.answer(returned, answer)
 
     def _look(self) -> None:
         own: OwnTime | None = None
-        began = time.monotonic()
-        while self._lost is None:
+        while self.is_alive:
             time.sleep(LOOK_SECONDS)
-            now = time.monotonic()
-            if not self._ready and now - began > START_SECONDS:
-                self._lose(CallOverdue(self.name, f"was not ready after {START_SECONDS:g} s, and was ended"))
-            if now - self._heard < QUIET_SECONDS:
+            if time.monotonic() - self._heard < QUIET_SECONDS:
                 own = None
             else:
                 own = own or OwnTime(self._process.pid)
                 if own.look() > SILENT_SECONDS - QUIET_SECONDS:
                     self._lose(WorkerSilent(self.name, "said nothing more, and was ended"))
-            self._end_overdue(now)
-
-    def _end_overdue(self, now: float) -> None:
-        with self._lock:
-            call = self._calls[0] if self._calls else None
-        if self._ready and call and call.seconds is not None and now - call.began > call.seconds:
-            text = f"took more than {call.seconds:g} s for {call.method}, and was ended"
-            self._lose(CallOverdue(self.name, text))
+            if overdue := self._calls.find_overdue():
+                self._lose(overdue)
 
     def _describe_end(self) -> str:
         code = self._process.wait()
