@@ -11,7 +11,15 @@ from typing import Annotated
 import typer
 
 from dunwu.cli.application import MOST_SAMPLES, AsJson, main, parse_folder
-from dunwu.cli.printing import format_bench, format_decoding, format_sandbox, print_json, print_rows, show_activity
+from dunwu.cli.printing import (
+    format_bench,
+    format_decoding,
+    format_predictions,
+    format_sandbox,
+    print_json,
+    print_rows,
+    show_activity,
+)
 from dunwu.errors import Fault, UserError
 from dunwu.machine import Dtype, keep_freed_memory
 
@@ -36,6 +44,7 @@ class Bench(StrEnum):
     cache = "cache"
     grammar = "grammar"
     risk = "risk"
+    simulator = "simulator"
 
 
 SIZED = (Bench.rollout, Bench.step, Bench.sft, Bench.eval)
@@ -214,7 +223,8 @@ def bench(
         typer.Argument(
             metavar="NAME",
             show_choices=False,
-            help="rollout, step, sft, rewards, verify, sandbox, watch, eval, serve, prefix, cache, grammar or risk.",
+            help="rollout, step, sft, rewards, verify, sandbox, watch, eval, serve, prefix, cache, grammar, risk "
+            "or simulator.",
         ),
     ],
     against: Annotated[
@@ -263,6 +273,9 @@ def bench(
     results = import_module(f"dunwu.bench.{name.value}").measure(peers, **options)
     if as_json:
         print_json(results)
+        return
+    if name is Bench.simulator:
+        print_rows(name.value, format_predictions(results))
         return
     for workload, result in results.items():
         print_rows(f"{name.value} / {workload}", format_bench(result))

@@ -24,6 +24,7 @@ def plan_rl(stage: RLStage, context: PlanContext) -> StagePlan:
     judges = context.find_judges(stage.reward.models)
     longest = max(phase.max_new_tokens for phase in counts.contexts)
     memory, hours = None, None
+    details = describe_adapter(stage.adapter, stage.optimizer, shape)
     if shape is not None:
         engines = context.count_engines(stage, shape, stage.rollout.max_sequences)
         prompt = context.prompt or limit_prompt(stage)
@@ -32,6 +33,10 @@ def plan_rl(stage: RLStage, context: PlanContext) -> StagePlan:
         )
         hours = estimate_rl_hours(stage, shape, prompt, counts, context.hardware)
         hours += estimate_judge_hours(stage, judges, counts, context.hardware)
+        if context.hardware.device != "cpu" and context.hardware.count > 1:
+            from dunwu.planning.simulator.split import describe_split  # with numpy, which no other plan needs
+
+            details = {**details, **describe_split(stage, shape, prompt.whole, counts, context.hardware)}
     return plan_stage(
         stage,
         context,
@@ -40,7 +45,7 @@ def plan_rl(stage: RLStage, context: PlanContext) -> StagePlan:
         hours=hours,
         steps=stage.steps,
         batches=counts,
-        details=describe_adapter(stage.adapter, stage.optimizer, shape),
+        details=details,
         issues=[
             *check_context("rollout.max_new_tokens", stage.prompt.max_tokens, longest, [shape]),
             *check_rank(stage.adapter, shape),

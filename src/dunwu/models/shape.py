@@ -90,6 +90,29 @@ PUBLISHED = {
         vocabulary=152_064,
         max_positions=4096,
     ),
+    # Mixtures with 128 experts a layer, of which 8 work on a token (768 and 1536 wide).
+    "Qwen/Qwen3-30B-A3B-Base": ModelShape(
+        parameters=30_532_122_624,
+        active=3_300_000_000,
+        layers=48,
+        hidden=2048,
+        attention=32 * 128,
+        kv_values=48 * 2 * 512,
+        intermediate=8 * 768,
+        vocabulary=151_936,
+        max_positions=32_768,
+    ),
+    "Qwen/Qwen3-235B-A22B": ModelShape(
+        parameters=235_093_634_560,
+        active=22_000_000_000,
+        layers=94,
+        hidden=4096,
+        attention=64 * 128,
+        kv_values=94 * 2 * 512,
+        intermediate=8 * 1536,
+        vocabulary=151_936,
+        max_positions=40_960,
+    ),
     # DeepSeek-V3 report (arXiv 2412.19437, section 4.2): 671B, of which 37B work on a token; latent attention keeps
     # 512 + 64 values a layer; 8 routed experts and one shared, 2048 wide each.
     "deepseek-ai/DeepSeek-V3-Base": ModelShape(

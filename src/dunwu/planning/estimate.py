@@ -12,6 +12,7 @@ from dunwu.kernels.builds import multiplies_bfloat16
 from dunwu.machine import Dtype
 from dunwu.models.flops import count_forward_flops, count_training_passes
 from dunwu.models.shape import ModelShape
+from dunwu.planning.accelerators import ACCELERATORS
 from dunwu.planning.batches import Batches
 from dunwu.planning.sharing import PromptTokens, count_forward_tokens, count_training_tokens
 
@@ -28,7 +29,8 @@ class Device:
     basis: str
 
 
-def _gpu(peak: float, memory_gib: float) -> Device:
+def _gpu(name: str) -> Device:
+    peak, _, memory_gib = ACCELERATORS[name]
     basis = f"{TRAIN_SHARE:.0%} of {peak / 1e12:g} TFLOP/s (bf16) in training, {DECODE_SHARE:.0%} in decoding: assumed"
     return Device(train=TRAIN_SHARE * peak, decode=DECODE_SHARE * peak, memory_gib=memory_gib, basis=basis)
 
@@ -55,10 +57,7 @@ DEVICES = {
         basis="68 GFLOP/s in training and 35 in decoding with 1 M weights, 150 and 100 from 135 M on, between them "
         "by the logarithm: seen on two cores, fp32; with bf16 where the processor multiplies it 88 and 45, 400 and 290",
     ),
-    "a100": _gpu(312e12, 80),
-    "h100": _gpu(989e12, 80),
-    "h800": _gpu(989e12, 80),
-    "h200": _gpu(989e12, 141),
+    **{name: _gpu(name) for name in ("a100", "h100", "h800", "h200")},
 }
 
 
