@@ -115,15 +115,15 @@ def format_bench(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield name.replace("_", " "), f"{value:,.4g}" if isinstance(value, float) else str(value)
 
 
-def format_predictions(results: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, ...]]:
+def format_predictions(results: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
     """Yield a row for each published time: its name, and beside it the prediction, interval and error."""
     rest = dict(results)
     yield "constants", ", ".join(f"{name} {value:g}" for name, value in rest.pop("constants").items())
     for part, seconds in rest.pop("fitted").items():
-        yield f"fitted, {part}", "{published:.1f} s published, {simulated:.1f} simulated".format(**seconds)
+        yield f"fitted, {part}", "{published:.1f} s, simulated {simulated:.1f}".format(**seconds)
     for name, row in rest.items():
-        text = "{published:.1f} {unit} published, {predicted:.1f} predicted ({low:.1f} to {high:.1f}): {error:+.0%}"
-        early = "; its first 200 steps {early:.1f}: {early_error:+.0%}" if row["early"] is not None else ""
+        text = "{published:.1f} {unit}, predicted {predicted:.1f} ({low:.1f} to {high:.1f}): {error:+.0%}"
+        early = "; first 200 steps {early:.1f}: {early_error:+.0%}" if row["early"] is not None else ""
         yield name, (text + early).format(**row)
 
 

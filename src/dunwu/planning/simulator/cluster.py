@@ -99,16 +99,17 @@ def _simulate_rollouts(work: Work, layout: Layout, costs: Costs, seed: int) -> F
 
     Colocated devices do the same without any staleness, whatever was asked.
     """
-    rng, cost = np.random.default_rng(seed), DecodeCost(work, layout, costs)
+    lengths_rng, cuts_rng = np.random.default_rng(seed).spawn(2)  # so that every layout has the same answers
+    cost = DecodeCost(work, layout, costs)
     staleness = 0 if layout.colocated else int(layout.max_staleness)
     sync = compute_sync_seconds(work, costs)
     rolled, trained = [0.0], [0.0]  # when rollout k, and the version that it makes, were there
     parts = []
     for number in range(1, WARM_UP + MEASURED + 1):
-        lengths = work.lengths.draw(rng, work.answers)
+        lengths = work.lengths.draw(lengths_rng, work.answers)
         generation = compute_generation_seconds(lengths, work.questions, layout.engines, cost)
         forward = compute_forward_seconds(lengths, work, layout, costs)
-        update = compute_update_seconds(lengths, work, layout, costs, rng)
+        update = compute_update_seconds(lengths, work, layout, costs, cuts_rng)
         rolled.append(max(rolled[-1], trained[max(0, number - 1 - staleness)]) + generation)
         trained.append(max(rolled[-1], trained[-1]) + forward + update + sync)
         parts.append((generation, forward, update))

@@ -145,7 +145,7 @@ def list_verl_rows(mean: float) -> list[Row]:
     Args:
         mean: Tokens of an answer in the fitted row.
     """
-    grown = "answers grew in its last 100 steps"
+    grown = "its steps took longer and longer, since answers grew"
     synchronous = [
         Row(
             name=f"verl 7B, synchronous, {count}",

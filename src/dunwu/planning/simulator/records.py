@@ -47,8 +47,8 @@ class Lengths:
 
     def draw(self, rng: np.random.Generator, count: int) -> Int[np.ndarray, " N"]:
         """Draw the lengths of so many answers, each by itself."""
-        drawn = self.median * np.exp(self.sigma * rng.standard_normal(count))
-        return np.clip(np.rint(drawn), 1, self.cap).astype(np.int64)
+        lengths = self.median * np.exp(self.sigma * rng.standard_normal(count))
+        return np.clip(np.rint(lengths), 1, self.cap).astype(np.int64)
 
     def _mean_of(self, location: float) -> float:
         """Compute E[min(X, cap)] where log X is normal."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -24,6 +24,8 @@ from dunwu.planning.simulator.training import compute_forward_seconds, compute_u
 
 SHARES: Final = 16
 """A split gives a multiple of one such share of the devices to rollouts."""
+MOST_ANSWERS, MOST_MINIBATCHES = 1 << 15, 256
+"""Of a rollout: a plan with more says nothing of a split, as it would take long to find."""
 STATE_BYTES: Final = 18
 """Of a weight that learns: itself in bfloat16; its gradient, master copy and two moments in float32."""
 
@@ -45,10 +47,11 @@ class Split(NamedTuple):
 
     def describe(self) -> str:
         """Say in a line how to divide the devices, and what that saves."""
-        ratio = self.rollout_devices / self.trainer_devices
+        rollout, trainer = self.rollout_devices, self.trainer_devices
         return (
-            f"{counted(self.rollout_devices, 'device')} to roll out, {self.trainer_devices} to train ({ratio:.2g} to 1): "
-            f"a rollout in {self.seconds:,.0f} s at max_staleness 1, in {self.together:,.0f} s with all by turns; simulated"
+            f"{counted(rollout, 'device')} to roll out, {trainer} to train ({rollout / trainer:.2g} to 1): "
+            f"a rollout in {self.seconds:,.0f} s at max_staleness 1, "
+            f"in {self.together:,.0f} s with all by turns; simulated"
         )
 
 
@@ -64,7 +67,10 @@ def describe_split(
         counts: Of its rollouts.
         hardware: Several GPUs.
     """
-    split = find_split(make_work(stage, shape, prompt, counts, hardware), hardware)
+    work = make_work(stage, shape, prompt, counts, hardware)
+    if work.answers > MOST_ANSWERS or work.minibatches > MOST_MINIBATCHES:
+        return {}
+    split = find_split(work, hardware.device, hardware.count)
     return {} if split is None else {"split": split.describe()}
 
 
@@ -83,19 +89,28 @@ def make_work(stage: RLStage, shape: ModelShape, prompt: int, counts: Batches, h
     )
 
 
-def find_split(work: Work, hardware: HardwareSpec) -> Split | None:
-    """Find the split with the shortest step at max_staleness 1; None where devices are too few for two parts.
+@lru_cache(maxsize=32)  # stages of a recipe are often alike
+def find_split(work: Work, name: str, count: int) -> Split | None:
+    """Find the split with the shortest step at max_staleness 1.
 
     One rollout is drawn. An engine has the fewest devices, a power of two, that hold the weights in half of their
     memory; a rank of the trainer has as many.
+
+    Args:
+        work: What a rollout and its updates do.
+        name: Of the devices.
+        count: Devices.
+
+    Returns:
+        The best split; None where devices are too few for two parts.
     """
-    device = ACCELERATORS[hardware.device]
+    device = ACCELERATORS[name]
     size = _count_engine_devices(work, device)
-    splits = list(_list_splits(work, device, hardware.count, size))
+    splits = list(_list_splits(work, device, count, size))
     if not splits:
         return None
     lengths = work.lengths.draw(np.random.default_rng(0), work.answers)
-    generation, training = _simulate(work, _make_layout(device, hardware.count, hardware.count, size), lengths)
+    generation, training = _simulate(work, _make_layout(device, count, count, size), lengths)
 
     @cache
     def simulate(place: int) -> tuple[float, float]:

@@ -6,6 +6,7 @@ from collections import deque
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Int
 
 from dunwu.planning.simulator.decode import DecodeCost, Engine
 from dunwu.planning.simulator.records import Costs, Layout, Work
@@ -18,14 +19,12 @@ class Streamed(NamedTuple):
     Attributes:
         ends: When each version of the weights was there, in seconds.
         update: Seconds of the updates of each version, forward passes included.
-        sync: Seconds of one change of weights.
         tokens: That engines wrote.
         finished: Tokens of the answers that were finished.
     """
 
     ends: list[float]
     update: list[float]
-    sync: float
     tokens: float
     finished: int
 
@@ -48,23 +47,23 @@ class Stream:
             seed: Draws lengths and minibatches.
         """
         self._work, self._layout, self._costs, self._sync = work, layout, costs, sync
-        self._rng = np.random.default_rng(seed)
+        self._lengths_rng, self._cuts_rng = np.random.default_rng(seed).spawn(2)
         cost = DecodeCost(work, layout, costs)
         self._engines = [Engine(cost) for _ in range(layout.engines)]
-        self._lengths: list[np.ndarray] = []  # of each group that was begun
-        self._open: list[int] = []  # answers of each group that are not finished
+        self.lengths: list[Int[np.ndarray, " N"]] = []  # of each group that was begun
+        self.missing: list[int] = []  # answers of each group that are not finished
         self._waiting: deque[tuple[int, int]] = deque()
-        self._ready: deque[int] = deque()
+        self.ready: deque[int] = deque()
         self._part, self._busy = 0, float("inf")
         self._update = 0.0
-        self.done = Streamed([], [], sync, 0.0, 0)
+        self._done = Streamed([], [], 0.0, 0)
 
     def run(self, versions: int) -> Streamed:
         """Advance until the weights have changed so many times."""
         self._begin_groups()
         self._fill_engines()
         ends = [engine.find_next_end() for engine in self._engines]
-        while len(self.done.ends) < versions:
+        while len(self._done.ends) < versions:
             first = min(range(len(ends)), key=ends.__getitem__)
             if self._busy <= ends[first]:
                 self._end_part(self._busy)
@@ -76,17 +75,17 @@ class Stream:
             ends[first] = engine.find_next_end()
             self._start_part(engine.now)
         written = sum(engine.tokens for engine in self._engines)
-        finished = sum(int(one.sum()) for one, left in zip(self._lengths, self._open, strict=True) if not left)
-        return self.done._replace(tokens=written, finished=finished)
+        finished = sum(int(one.sum()) for one, left in zip(self.lengths, self.missing, strict=True) if not left)
+        return self._done._replace(tokens=written, finished=finished)
 
     def _begin_groups(self) -> None:
         """Draw the groups that may be begun by now."""
-        allowed = (len(self.done.ends) + 1 + self._layout.max_staleness) * self._work.questions
-        while len(self._lengths) < int(allowed):
-            lengths = self._work.lengths.draw(self._rng, self._work.group_size)
-            self._waiting += [(len(self._lengths), int(length)) for length in lengths]
-            self._lengths.append(lengths)
-            self._open.append(len(lengths))
+        allowed = (len(self._done.ends) + 1 + self._layout.max_staleness) * self._work.questions
+        while len(self.lengths) < int(allowed):
+            lengths = self._work.lengths.draw(self._lengths_rng, self._work.group_size)
+            self._waiting += [(len(self.lengths), int(length)) for length in lengths]
+            self.lengths.append(lengths)
+            self.missing.append(len(lengths))
 
     def _fill_engines(self) -> None:
         """Give waiting answers to the engine with the fewest, while any has room."""
@@ -101,20 +100,20 @@ class Stream:
             engine.add(*self._waiting.popleft())
 
     def _finish(self, group: int) -> None:
-        self._open[group] -= 1
-        if not self._open[group]:
-            self._ready.append(group)
+        self.missing[group] -= 1
+        if not self.missing[group]:
+            self.ready.append(group)
 
     def _start_part(self, now: float) -> None:
         """Have an idle trainer learn from the next part of a rollout, if there is one."""
         needed = self._work.questions // self._layout.parts
-        if self._busy < float("inf") or len(self._ready) < needed:
+        if self._busy < float("inf") or len(self.ready) < needed:
             return
-        lengths = np.concatenate([self._lengths[self._ready.popleft()] for _ in range(needed)])
+        lengths = np.concatenate([self.lengths[self.ready.popleft()] for _ in range(needed)])
         seconds = compute_forward_seconds(lengths, self._work, self._layout, self._costs)
         minibatches = max(1, self._work.minibatches // self._layout.parts)
         seconds += compute_update_seconds(
-            lengths, self._work, self._layout, self._costs, self._rng, minibatches=minibatches
+            lengths, self._work, self._layout, self._costs, self._cuts_rng, minibatches=minibatches
         )
         self._busy, self._update = now + seconds, self._update + seconds
 
@@ -122,8 +121,8 @@ class Stream:
         """Change the weights after the last part: engines stop, and go on with more groups."""
         self._busy, self._part = float("inf"), self._part + 1
         if self._part == self._layout.parts:
-            self.done.ends.append(now + self._sync)
-            self.done.update.append(self._update)
+            self._done.ends.append(now + self._sync)
+            self._done.update.append(self._update)
             self._part, self._update = 0, 0.0
             for engine in self._engines:
                 engine.advance(now)

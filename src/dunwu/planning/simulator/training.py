@@ -42,7 +42,7 @@ def compute_update_seconds(
     """
     count = minibatches or work.minibatches
     dealt = _deal(_count_flops(lengths, work), layout.ranks, multiple=count)
-    cut = rng.permuted(dealt, axis=0).reshape(count, -1, layout.ranks)
+    cut = rng.permuted(dealt, axis=0).reshape(count, -1, dealt.shape[1])
     busiest = cut.sum(1).max(1).sum()
     speed = costs.train_share * layout.accelerator.flops * min(layout.rank_devices, layout.trainer_devices)
     return float(work.training_passes * busiest / speed)
@@ -56,7 +56,11 @@ def _count_flops(lengths: Int[np.ndarray, " N"], work: Work) -> Float[np.ndarray
 
 
 def _deal(flops: Float[np.ndarray, " N"], ranks: int, multiple: int = 1) -> Float[np.ndarray, "M R"]:
-    """Deal sequences out to ranks, the longest first and to and fro; what is missing to a full table is zero."""
+    """Deal sequences out to ranks, the longest first and to and fro; what is missing to a full table is zero.
+
+    Ranks without any sequence are left out.
+    """
+    ranks = min(ranks, len(flops))
     rows = -(-len(flops) // (ranks * multiple)) * multiple
     padded = np.zeros(rows * ranks)
     padded[: len(flops)] = np.sort(flops)[::-1]
