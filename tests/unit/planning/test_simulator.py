@@ -95,6 +95,19 @@ def test_an_engine_that_is_looked_at_on_the_way_writes_the_same() -> None:
     assert stopped.now == pytest.approx(straight.now, rel=0.01)
 
 
+def test_new_weights_cost_an_engine_a_pass_over_its_cache() -> None:
+    engine = Engine(DecodeCost(WORK, LAYOUT, COSTS))
+    engine.interrupt(2.0)
+    assert engine.now == 2.0
+    engine.add(0, 900)
+    engine.add(1, 2000)
+    engine.finish_next()
+    before = engine.now
+    assert engine.positions == 100 + 900
+    engine.interrupt(2.0)
+    assert engine.now - before - 2.0 == pytest.approx(1000 * count_forward_flops(SHAPE, 1000) / (0.6 * 989e12))
+
+
 def test_answers_wait_where_an_engine_has_no_room() -> None:
     cost = DecodeCost(WORK, LAYOUT, COSTS)
     together = compute_generation_seconds([500] * 8, 0, 1, cost)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from heapq import heapify, heapreplace
 from typing import NamedTuple
 
 import numpy as np
@@ -64,7 +65,7 @@ class Stream:
         self._fill_engines()
         ends = [engine.find_next_end() for engine in self._engines]
         while len(self._done.ends) < versions:
-            first = min(range(len(ends)), key=ends.__getitem__)
+            first = ends.index(min(ends))
             if self._busy <= ends[first]:
                 self._end_part(self._busy)
                 ends = [engine.find_next_end() for engine in self._engines]
@@ -89,11 +90,12 @@ class Stream:
 
     def _fill_engines(self) -> None:
         """Give waiting answers to the engine with the fewest, while any has room."""
-        while self._waiting:
-            engine = min(self._engines, key=lambda one: one.rows)
-            if engine.rows >= engine.cost.max_rows:
-                return
-            engine.add(*self._waiting.popleft())
+        loads = [(engine.rows, place) for place, engine in enumerate(self._engines)]
+        heapify(loads)
+        while self._waiting and loads[0][0] < self._engines[0].cost.max_rows:
+            rows, place = loads[0]
+            self._engines[place].add(*self._waiting.popleft())
+            heapreplace(loads, (rows + 1, place))
 
     def _refill(self, engine: Engine) -> None:
         while self._waiting and engine.rows < engine.cost.max_rows:
