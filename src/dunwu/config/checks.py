@@ -56,7 +56,7 @@ def _check_data(data: DataSpec) -> Iterator[Issue]:
 def _check_workers(recipe: Recipe, stage: StageSpec) -> Iterator[Issue]:
     """Check that workers are asked for where there are any."""
     if recipe.executor == "inline" and is_changed(stage, "workers"):
-        yield Issue("workers", 'are there with executor = "processes" alone, and it is "inline"')
+        yield Issue("workers", 'are there with executor = "processes" or "ray", and it is "inline"')
 
 
 def _check_references(stage: StageSpec) -> Iterator[Issue]:

@@ -3,18 +3,71 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 
 from dunwu import registry
-from dunwu.config.schema import ModelSpec, WorkersSpec
+from dunwu.config.schema import ExecutorName, ModelSpec, WorkersSpec
 from dunwu.errors import UserError
 from dunwu.execution.local import LocalExecutor, use_threads
 from dunwu.machine import Dtype, usable_cores
 from dunwu.models.policy import Policy
+from dunwu.models.weights import MemorySource, WeightUpdate
 from dunwu.rollout.engine import Engine
-from dunwu.rollout.workers.engine import WorkerEngine
+from dunwu.rollout.weight_folder import WeightFolder
+from dunwu.rollout.workers.engine import Publisher, WorkerEngine
 from dunwu.rollout.workers.host import EngineHost
+from dunwu.workers.process import ProcessLauncher
+from dunwu.workers.ray_actors import RayLauncher
 from dunwu.workers.worker import Launcher
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """Where workers are.
+
+    Attributes:
+        launcher: starts them.
+        make_publisher: makes what brings new weights to them.
+    """
+
+    launcher: Launcher
+    make_publisher: Callable[[], Publisher]
+
+
+def open_site(kind: ExecutorName, cluster: str) -> Site:
+    """Open the place where workers are: this machine, or a Ray cluster.
+
+    Args:
+        kind: the recipe's ``executor``.
+        cluster: the recipe's.
+
+    Raises:
+        UserError: Ray is not installed, or no cluster answers.
+    """
+    if kind == "processes":
+        return Site(ProcessLauncher(), WeightFolder)
+    ray = RayLauncher(cluster)
+    return Site(ray, partial(ClusterPublisher, ray.put))
+
+
+class ClusterPublisher:
+    """Brings weights to other machines by the cluster's own store; see ``Publisher``.
+
+    Args:
+        put: gives the store an object, and returns what stands for it in a call.
+    """
+
+    def __init__(self, put: Callable[[object], object]) -> None:
+        self._put = put
+
+    def publish(self, update: WeightUpdate) -> object:
+        """See ``Publisher``."""
+        tensors = tuple(tensor.detach().cpu() for _, tensor in update.read())
+        return self._put(replace(update, source=MemorySource(tensors)))
+
+    def close(self) -> None:
+        """See ``Publisher``: the store forgets what nobody holds."""
 
 
 class DistributedExecutor(LocalExecutor):
@@ -23,17 +76,15 @@ class DistributedExecutor(LocalExecutor):
     Args:
         spec: how the stage's models are held.
         message: takes lines for the user where nothing is wrong.
-        launcher: starts workers.
+        site: where workers are.
         workers: how many there are of each sort.
     """
 
     generates_elsewhere = True
 
-    def __init__(
-        self, spec: ModelSpec, message: Callable[[str], None], launcher: Launcher, workers: WorkersSpec
-    ) -> None:
+    def __init__(self, spec: ModelSpec, message: Callable[[str], None], site: Site, workers: WorkersSpec) -> None:
         super().__init__(spec, message)
-        self._launcher, self._workers = launcher, workers
+        self._site, self._workers = site, workers
         self._opened: list[tuple[Policy, str, int]] = []
 
     def open_policy(self, source: str, *, longest: int, learns: bool, generates: bool) -> Policy:
@@ -50,7 +101,7 @@ class DistributedExecutor(LocalExecutor):
         """
         source, longest = next((source, longest) for known, source, longest in self._opened if known is policy)
         count = self._workers.rollout
-        threads = self._workers.rollout_threads or self._spec.threads or usable_cores()
+        threads = self._workers.rollout_threads or max(1, (self._spec.threads or usable_cores()) // count)
         make_host = partial(
             make_engine_host,
             source,
@@ -59,7 +110,14 @@ class DistributedExecutor(LocalExecutor):
             max_sequences=-(-max_sequences // count),
             dtype=dtype,
         )
-        return WorkerEngine(self._launcher, make_host, workers=count, cpus=threads, message=self._message)
+        return WorkerEngine(
+            self._site.launcher,
+            make_host,
+            workers=count,
+            cpus=threads,
+            message=self._message,
+            publisher=self._site.make_publisher(),
+        )
 
     def _name_engine(self) -> str:
         """Return the reference by which a worker finds the engine."""

@@ -142,6 +142,7 @@ def open_executor(
     message: Callable[[str], None],
     *,
     kind: ExecutorName = "inline",
+    cluster: str = "local",
     workers: WorkersSpec | None = None,
 ) -> Executor:
     """Open what executes a stage, with as many threads in this process as the stage asks for.
@@ -150,14 +151,18 @@ def open_executor(
         spec: how the stage's models are held.
         message: takes lines for the user where nothing is wrong.
         kind: the recipe's ``executor``.
+        cluster: the recipe's.
         workers: what of the stage works elsewhere; None: as much as by default.
+
+    Raises:
+        UserError: Ray is not installed, or no cluster answers.
     """
-    from dunwu.config.schema import WorkersSpec
-    from dunwu.execution.distributed import DistributedExecutor
     from dunwu.execution.local import LocalExecutor, use_threads
-    from dunwu.workers.process import ProcessLauncher
 
     use_threads(spec.threads)
     if kind == "inline":
         return LocalExecutor(spec, message)
-    return DistributedExecutor(spec, message, ProcessLauncher(), workers or WorkersSpec())
+    from dunwu.config.schema import WorkersSpec
+    from dunwu.execution.distributed import DistributedExecutor, open_site
+
+    return DistributedExecutor(spec, message, open_site(kind, cluster), workers or WorkersSpec())

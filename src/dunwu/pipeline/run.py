@@ -100,7 +100,9 @@ def _run_stages(recipe: Recipe, file: Path | None, run: RunWriter, stop: StopSig
             name=name,
             seed=recipe.seed,
             store=store,
-            executor=open_executor(stage.model, progress.log_message, kind=recipe.executor, workers=stage.workers),
+            executor=open_executor(
+                stage.model, progress.log_message, kind=recipe.executor, cluster=recipe.cluster, workers=stage.workers
+            ),
             stop=stop,
             progress=progress,
             recipe=recipe.name,

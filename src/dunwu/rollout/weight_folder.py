@@ -10,7 +10,7 @@ from collections import deque
 from contextlib import suppress
 from pathlib import Path
 
-from dunwu.models.weights import WeightUpdate, store_update
+from dunwu.models.weights import FileSource, WeightUpdate, store_update
 
 MEMORY = Path("/dev/shm")
 PREFIX = "dunwu-weights-"
@@ -35,13 +35,24 @@ class WeightFolder:
         self._written = 0
 
     def publish(self, update: WeightUpdate) -> WeightUpdate:
+        """Return an update as processes of this machine can read it: as it is, where it lies in a file already.
+
+        Args:
+            update: new weights.
+
+        Raises:
+            Fault: see ``store``.
+        """
+        return update if isinstance(update.source, FileSource) else self.store(update)
+
+    def store(self, update: WeightUpdate) -> WeightUpdate:
         """Write an update into a file, and remove the oldest where there are too many.
 
         Args:
             update: new weights.
 
         Returns:
-            The update as workers can read it.
+            The update with the file as its source.
 
         Raises:
             Fault: the file system refuses.

@@ -215,7 +215,7 @@ class RunWriter(RunReader):
                     continue
                 case ["stages", name, *_] if name not in self.stages:
                     continue
-                case ["executor"]:
+                case ["executor" | "cluster"]:
                     continue
                 case ["data", *_]:  # what they hold is among the inputs of the stages that use them
                     continue

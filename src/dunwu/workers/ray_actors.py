@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import pickle
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ from dunwu.workers.child import describe_error
 from dunwu.workers.worker import SILENT_SECONDS, CallFailed, Worker, WorkerDied, WorkerLost, WorkerSilent
 
 BEAT, BEAT_SECONDS = "beat", 1.0
+CONNECT_SECONDS = 4.0
 RECONNECT_SECONDS = 5
 """How long Ray tries to reach a head that is gone before it ends this process; by itself it is 60."""
 LOOK_SECONDS = 0.2
@@ -191,26 +193,28 @@ class RayLauncher:
 
     def __init__(self, address: str) -> None:
         connect(address)
-        self._workers: list[RayWorker] = []
+        self._workers: list[tuple[RayWorker, dict[str, float]]] = []
 
     def launch(self, name: str, make: Callable[[], object], *, cpus: int = 1, gpus: float = 0.0) -> Worker:
         """See ``worker.Launcher``."""
         import ray
 
-        self._workers = [worker for worker in self._workers if worker.is_alive]
-        there = ray.cluster_resources()
-        for what, wanted in (("CPU", cpus), ("GPU", gpus)):
-            if wanted > there.get(what, 0.0):
-                text = f"{name} wants {wanted:g} {what}s, and the cluster has {there.get(what, 0.0):g} in all"
-                raise UserError(text, field="workers")
+        self._workers = [(worker, held) for worker, held in self._workers if worker.is_alive]
+        wanted, there = {"CPU": float(cpus), "GPU": float(gpus)}, ray.cluster_resources()
+        for what, amount in wanted.items():  # Ray would wait for ever
+            held = sum(amounts[what] for _, amounts in self._workers)
+            if held + amount > there.get(what, 0.0):
+                text = f"{name} wants {amount:g} {what}, other workers have {held:g}"
+                raise UserError(f"{text}, and the cluster has {there.get(what, 0.0):g} in all", field="workers")
         options = {
             "num_cpus": cpus,
             "num_gpus": gpus,
             "max_restarts": 0,
             "runtime_env": {"env_vars": {"OMP_NUM_THREADS": str(max(1, cpus))}},
         }
-        self._workers.append(RayWorker(name, make, options))
-        return self._workers[-1]
+        worker = RayWorker(name, make, options)
+        self._workers.append((worker, wanted))
+        return worker
 
     def put(self, content: object) -> object:
         """Give the cluster something large that several workers will get; pass on what is returned."""
@@ -220,7 +224,7 @@ class RayLauncher:
 
     def close(self) -> None:
         """See ``worker.Launcher``."""
-        for worker in self._workers:
+        for worker, _ in self._workers:
             worker.kill()
 
 
@@ -237,6 +241,7 @@ def connect(address: str) -> None:
         raise NotInstalled("ray", "ray", field="executor") from None
     if ray.is_initialized():
         return
+    check_address(address)
     with keep_handlers():
         try:
             ray.init(
@@ -248,6 +253,24 @@ def connect(address: str) -> None:
             )
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise UserError(f"no cluster answers at {address}: {error}", field="cluster") from error
+
+
+def check_address(address: str) -> None:
+    """Check that somebody listens at a head's address: Ray itself tries for minutes.
+
+    Raises:
+        UserError: nobody does, or it is no HOST:PORT.
+    """
+    if address in ("local", "auto"):
+        return
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        text = f"{address!r} is no address of a head: write HOST:PORT, auto for the cluster of this machine, or local"
+        raise UserError(text, field="cluster")
+    try:
+        socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
+    except (OSError, OverflowError) as error:
+        raise UserError(f"no cluster answers at {address}: {error}", field="cluster") from None
 
 
 @contextmanager

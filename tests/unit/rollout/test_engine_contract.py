@@ -17,16 +17,19 @@ import torch
 from torch.nn.utils.rnn import pad_sequence
 
 from dunwu.errors import Fault, UserError
+from dunwu.execution.distributed import ClusterPublisher
 from dunwu.models.load import load_policy, save_policy
 from dunwu.models.policy import Policy
 from dunwu.models.weights import WeightUpdate
 from dunwu.rollout.builtin.engine import TorchEngine
 from dunwu.rollout.builtin.worker_threads import ThreadedEngine
 from dunwu.rollout.engine import Engine, Sample
+from dunwu.rollout.weight_folder import WeightFolder
 from dunwu.rollout.workers.engine import LOSSES, WorkerEngine
 from dunwu.types import Completion, GenerationRequest, Sampling, VersionSpan
 from dunwu.workers.inline import InlineLauncher
 from dunwu.workers.process import ProcessLauncher, ProcessWorker
+from dunwu.workers.ray_actors import RayLauncher
 
 from .conftest import MakePolicy, assert_same, by_seed, requests_of
 from .hosts import make_host
@@ -54,11 +57,19 @@ def build_processes(folder: Path) -> Engine:
     return WorkerEngine(ProcessLauncher(), partial(make_host, folder), workers=2)
 
 
+def build_ray(folder: Path) -> Engine:
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'dunwu[ray]'")
+    launcher = RayLauncher("local")
+    publisher = ClusterPublisher(launcher.put)
+    return WorkerEngine(launcher, partial(make_host, folder), workers=2, publisher=publisher)
+
+
 BUILDERS: dict[str, Build] = {
     "torch": build_torch,
     "threads": build_threads,
     "inline workers": build_inline,
     "processes": build_processes,
+    "ray": build_ray,
 }
 
 
@@ -266,7 +277,9 @@ def test_nothing_is_left_behind(folders: dict[str, Path]) -> None:
     engine = build_processes(folders["tied"])
     assert isinstance(engine, WorkerEngine)
     engine.update_weights(changed(load_policy(str(folders["tied"])), 1))
-    folder = engine._folder._folder
+    publisher = engine._publisher
+    assert isinstance(publisher, WeightFolder)
+    folder = publisher._folder
     assert folder is not None
     engine.update_weights(changed(load_policy(str(folders["tied"])), 2))
     assert sorted(path.name for path in folder.iterdir()) == ["000002.safetensors", "in-use"]

@@ -20,16 +20,33 @@ from tests.unit.workers.objects import Counter, make_nothing, wait_for_ever
 from dunwu.errors import Fault, UserError
 from dunwu.workers.inline import InlineLauncher
 from dunwu.workers.process import ProcessLauncher, ProcessWorker
+from dunwu.workers.ray_actors import RayLauncher, check_address
 from dunwu.workers.worker import CallFailed, CallOverdue, Launcher, WorkerDied, WorkerSilent
 
 PATIENCE = 60.0
 """Seconds that a test waits for what must come; it fails then instead of hanging."""
-Launchers = Callable[[], Launcher]
 
 
-@pytest.fixture(params=[InlineLauncher, ProcessLauncher], ids=["inline", "process"])
+LAUNCHERS: dict[str, Callable[[], Launcher]] = {
+    "inline": InlineLauncher,
+    "process": ProcessLauncher,
+    "ray": partial(RayLauncher, "local"),
+}
+
+
+@pytest.fixture(params=LAUNCHERS)
 def launcher(request: pytest.FixtureRequest) -> Iterator[Launcher]:
-    made: Launcher = request.param()
+    if request.param == "ray":
+        pytest.importorskip("ray", reason="Ray is not installed: pip install 'dunwu[ray]'")
+    made = LAUNCHERS[request.param]()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def ray() -> Iterator[RayLauncher]:
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'dunwu[ray]'")
+    made = RayLauncher("local")
     yield made
     made.close()
 
@@ -200,3 +217,65 @@ def test_a_process_that_is_stopped_while_it_starts_is_noticed() -> None:
     os.kill(worker.pid, signal.SIGSTOP)
     assert isinstance(error_of(worker.call("add", 1)), WorkerSilent)
     worker.kill()
+
+
+def test_a_dead_actor_is_noticed(ray: RayLauncher) -> None:
+    worker = ray.launch("counter 1", Counter)
+    pid = worker.call("pid").result(PATIENCE)
+    waiting, behind = worker.call("wait"), worker.call("add", 1)
+    os.kill(pid, signal.SIGKILL)
+    for future in (waiting, behind):
+        assert isinstance(error_of(future), WorkerDied)
+    assert not worker.is_alive
+
+
+def test_a_stopped_actor_is_noticed_and_ended(ray: RayLauncher) -> None:
+    worker = ray.launch("counter 1", Counter)
+    pid = worker.call("pid").result(PATIENCE)
+    assert isinstance(error_of(worker.call("stop")), WorkerSilent)
+    wait_until_gone(pid)
+
+
+def test_a_call_of_an_actor_over_its_limit_ends_it(ray: RayLauncher) -> None:
+    worker = ray.launch("counter 1", Counter)
+    pid = worker.call("pid").result(PATIENCE)
+    assert isinstance(error_of(worker.call("wait", seconds=0.2)), CallOverdue)
+    wait_until_gone(pid)
+
+
+def test_a_cluster_that_is_too_small_says_so_at_once(ray: RayLauncher) -> None:
+    with pytest.raises(
+        UserError, match=r"counter 1 wants 9999 CPU, other workers have 0, and the cluster has \d+ in all"
+    ):
+        ray.launch("counter 1", Counter, cpus=9999)
+    ray.launch("counter 2", Counter, cpus=1)
+    with pytest.raises(UserError, match="other workers have 1"):
+        ray.launch("counter 3", Counter, cpus=9999)
+
+
+def test_signals_are_still_ours_beside_ray(ray: RayLauncher) -> None:
+    script = """
+import signal
+def mine(*_): pass
+signal.signal(signal.SIGTERM, mine)
+from dunwu.workers.ray_actors import RayLauncher, check_address
+RayLauncher("local")
+print(signal.getsignal(signal.SIGTERM) is mine)
+"""
+    shown = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=PATIENCE, check=True)
+    assert shown.stdout.split()[-1] == "True"
+
+
+@pytest.mark.parametrize(
+    ("address", "text"),
+    [
+        ("127.0.0.1:9", "no cluster answers at 127.0.0.1:9: "),
+        ("127.0.0.1:99999", "no cluster answers"),
+        ("head", "is no address of a head: write HOST:PORT"),
+        ("ray://head", "is no address of a head"),
+    ],
+)
+def test_an_address_without_a_cluster_is_refused_at_once(address: str, text: str) -> None:
+    with pytest.raises(UserError, match=text) as refused:
+        check_address(address)
+    assert refused.value.field == "cluster"

@@ -183,7 +183,7 @@ class WorkersSpec(Strict):
     rollout: Annotated[int, Field(gt=0, le=1024)] = 1
     """Workers that generate, each with an engine of its own; ``max_sequences`` is shared among them."""
     rollout_threads: Annotated[int, Field(ge=0, le=1024)] = 0
-    """CPU threads of each of them; 0: as ``model.threads``."""
+    """CPU threads of each of them; 0: those of ``model.threads``, shared among them."""
 
 
 class CheckpointSpec(Strict):

@@ -10,7 +10,7 @@ from pydantic import Field
 from dunwu.config.schema.base import Language, Name, Seed, Share, Strict
 from dunwu.config.schema.stage import Stage
 
-ExecutorName = Literal["inline", "processes"]
+ExecutorName = Literal["inline", "processes", "ray"]
 """Who executes the stages of a recipe."""
 
 
@@ -77,8 +77,11 @@ class Recipe(Strict):
     seed: Seed = 0
     """All randomness follows from it: the same recipe and seed write the same metrics and rollouts."""
     executor: ExecutorName = "inline"
-    """Who executes the stages: this process alone (``inline``), or with ``processes`` of this machine that generate
-    (``workers``). The samples are the same."""
+    """Who executes the stages: this process alone (``inline``), with ``processes`` of this machine that generate
+    (``workers``), or with actors of a ``ray`` cluster. The samples are the same."""
+    cluster: str = "local"
+    """For ``ray``: HOST:PORT of a cluster's head, ``auto`` for the cluster that this machine is in, ``local`` for one of
+    this machine alone that ends with the run."""
     hardware: HardwareSpec = HardwareSpec()
     """The machine for which ``dunwu plan`` estimates hours, memory and dollars."""
     data: dict[Name, DataSpec] = {}

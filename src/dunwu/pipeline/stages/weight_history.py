@@ -33,7 +33,7 @@ class WeightHistory:
             Fault: the file system refuses.
         """
         if self._staleness:
-            self._updates[rollouts] = self._folder.publish(update)
+            self._updates[rollouts] = self._folder.store(update)
             self._updates.pop(rollouts - self._staleness - 1, None)
 
     def find(self, rollouts: int) -> WeightUpdate:

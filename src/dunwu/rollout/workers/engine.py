@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from dunwu.errors import Fault, counted
-from dunwu.models.weights import FileSource, WeightUpdate
+from dunwu.models.weights import WeightUpdate
 from dunwu.rollout.engine import Sample
 from dunwu.rollout.weight_folder import WeightFolder
 from dunwu.rollout.workers.host import EngineHost, Finished
@@ -42,6 +43,16 @@ class Place:
     losses: int = 0
 
 
+class Publisher(Protocol):
+    """Makes new weights readable for workers."""
+
+    def publish(self, update: WeightUpdate) -> object:
+        """Return what a worker is called with to get the update."""
+
+    def close(self) -> None:
+        """Take back what was made."""
+
+
 class WorkerEngine:
     """See ``engine.Engine``. Which worker writes a completion changes nothing in it.
 
@@ -52,6 +63,7 @@ class WorkerEngine:
         cpus: cores of each.
         gpus: devices of each.
         message: takes what the user should know though the run goes on.
+        publisher: brings new weights to the workers; None: by a file of this machine.
 
     Raises:
         UserError: the engine cannot be built.
@@ -67,11 +79,12 @@ class WorkerEngine:
         cpus: int = 1,
         gpus: float = 0.0,
         message: Callable[[str], None] = lambda text: None,
+        publisher: Publisher | None = None,
     ) -> None:
         self._launcher, self._make_host, self._message = launcher, make_host, message
         self._cpus, self._gpus = cpus, gpus
-        self._folder = WeightFolder()
-        self._update: WeightUpdate | None = None
+        self._publisher: Publisher = WeightFolder() if publisher is None else publisher
+        self._update: object = None
         self._tasks = 0
         self._closed = False
         names = [f"rollout worker {number + 1}" for number in range(workers)]
@@ -108,7 +121,7 @@ class WorkerEngine:
         Raises:
             Fault: workers die or hang one after another.
         """
-        published = update if isinstance(update.source, FileSource) else self._folder.publish(update)
+        published = self._publisher.publish(update)
         calls = [
             (place, place.worker.call("update_weights", published, seconds=UPDATE_SECONDS)) for place in self._places
         ]
@@ -128,7 +141,7 @@ class WorkerEngine:
         self._closed = True
         for place in self._places:
             place.worker.kill()
-        self._folder.close()
+        self._publisher.close()
 
     def _take(
         self, working: Sequence[Place], requests: Sequence[GenerationRequest], sampling: Sampling
