@@ -80,8 +80,8 @@ class Recipe(Strict):
     """Who executes the stages: this process alone (``inline``), with ``processes`` of this machine that generate
     (``workers``), or with actors of a ``ray`` cluster. The samples are the same."""
     cluster: str = "local"
-    """For ``ray``: HOST:PORT of a cluster's head, ``auto`` for the cluster that this machine is in, ``local`` for one of
-    this machine alone that ends with the run."""
+    """For ``ray``: HOST:PORT of a cluster's head, ``auto`` for the cluster that this machine is in, ``local`` for one
+    of this machine alone that ends with the run."""
     hardware: HardwareSpec = HardwareSpec()
     """The machine for which ``dunwu plan`` estimates hours, memory and dollars."""
     data: dict[Name, DataSpec] = {}
