@@ -43,7 +43,24 @@ class Max:
         return Max(max(self.value, other.value))
 
 
-Metric = Mean | Max
+@dataclass(frozen=True, slots=True)
+class EffectiveShare:
+    """Kish's effective sample size in the making, as a share of the samples: ``total`` and ``squares`` of weights."""
+
+    total: float
+    squares: float
+    count: float
+
+    def __add__(self, other: EffectiveShare) -> EffectiveShare:
+        return EffectiveShare(self.total + other.total, self.squares + other.squares, self.count + other.count)
+
+    @property
+    def value(self) -> float:
+        """(sum w)^2 / (sum w^2) / n, in [0, 1]: 1 where all weights are equal, 0 where all are 0."""
+        return self.total**2 / self.squares / self.count if self.squares else 0.0
+
+
+Metric = Mean | Max | EffectiveShare
 
 
 def combine(parts: Iterable[Mapping[str, Metric]]) -> dict[str, Metric]:
@@ -65,6 +82,8 @@ def _add(name: str, left: Metric, right: Metric) -> Metric:
         case Mean(), Mean():
             return left + right
         case Max(), Max():
+            return left + right
+        case EffectiveShare(), EffectiveShare():
             return left + right
         case _:
             raise TypeError(f"metric {name!r} is a {type(left).__name__} and a {type(right).__name__}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dunwu.metrics import estimate_mean
+from dunwu.metrics import EffectiveShare, Mean, combine, estimate_mean, reduce
 
 
 def test_t_interval() -> None:
@@ -29,3 +29,13 @@ def test_a_single_value_has_no_interval_and_none_no_mean() -> None:
     assert (alone.low, alone.value, alone.high) == (0.7, 0.7, 0.7)
     with pytest.raises(ValueError, match="no values"):
         estimate_mean([])
+
+
+def test_an_effective_sample_size_adds_up_over_parts() -> None:
+    """Of the weights 1, 3 | 4, 0: (8)^2 / 26 of 4 samples, whatever part each is in."""
+    parts = [{"size": EffectiveShare(4.0, 10.0, 2)}, {"size": EffectiveShare(4.0, 16.0, 2)}]
+    assert reduce(combine(parts)) == {"size": pytest.approx(64 / 26 / 4)}
+    assert EffectiveShare(6.0, 12.0, 3).value == 1.0
+    assert EffectiveShare(0.0, 0.0, 3).value == 0.0
+    with pytest.raises(TypeError, match="'size' is a Mean and a EffectiveShare"):
+        combine([{"size": Mean(1.0, 1.0)}, parts[0]])

@@ -13,10 +13,10 @@ from dunwu import registry
 from dunwu.algorithms.aggregation import Aggregate, average_by_sequence, average_by_token, divide_by_constant
 from dunwu.algorithms.batching import Microbatch, TrainStep
 from dunwu.algorithms.group_baselines import GAE, GroupAdvantage
-from dunwu.algorithms.importance import compute_importance_weights
+from dunwu.algorithms.importance import correct_for_sampler, measure_correction
 from dunwu.algorithms.kl import ESTIMATORS, correct_for_old_policy
 from dunwu.algorithms.losses import Clip, Loss, Objective
-from dunwu.config.schema import AlgorithmSpec, ValueSpec
+from dunwu.config.schema import AlgorithmSpec, CorrectionSpec, ValueSpec
 from dunwu.errors import UserError
 from dunwu.metrics import Max, Mean, Metric
 
@@ -47,7 +47,12 @@ class Algorithm:
 
 
 def build(
-    spec: AlgorithmSpec, value: ValueSpec | None = None, *, max_new_tokens: int, correct_kl: bool = False
+    spec: AlgorithmSpec,
+    value: ValueSpec | None = None,
+    *,
+    max_new_tokens: int,
+    correct_kl: bool = False,
+    foreign_samples: bool = False,
 ) -> Algorithm:
     """Build the algorithm that a recipe describes. The only place that reads the names in it.
 
@@ -57,6 +62,7 @@ def build(
         max_new_tokens: the first rollout's budget: Dr. GRPO's constant, which must not move with the context length,
             because that would move the learning rate.
         correct_kl: weigh the KL term in the loss by the importance ratio (``kl.correct_for_old_policy``).
+        foreign_samples: whether another policy than the trainer's writes them: then they are corrected by themselves.
 
     Raises:
         UserError: a name leads to nothing.
@@ -71,14 +77,17 @@ def build(
         spec=spec,
         value=value,
         advantage=None if value else registry.advantages.load(spec.advantage),
-        loss=_policy_loss(spec, aggregates[spec.aggregate], correct_kl),
+        loss=_policy_loss(spec, aggregates[spec.aggregate], correct_kl, spec.settle_correction(foreign_samples)),
     )
 
 
-def _policy_loss(spec: AlgorithmSpec, aggregate: Aggregate, correct_kl: bool) -> LossFunction:
+def _policy_loss(
+    spec: AlgorithmSpec, aggregate: Aggregate, correct_kl: bool, settled: CorrectionSpec | None
+) -> LossFunction:
     """Make aggregate(-weight x objective + beta x KL) as one function.
 
-    Equation 3 of DeepSeekMath (arXiv 2402.03300), with the recipe's choice in each place.
+    Equation 3 of DeepSeekMath (arXiv 2402.03300), with the recipe's choice in each place. A token that the correction
+    masks loses its KL term, too; the correction's weight is the KL term's only where that is corrected.
     """
     objective_of: Loss = registry.losses.load(spec.loss)
     kl_of = ESTIMATORS[spec.kl_estimator]
@@ -92,19 +101,22 @@ def _policy_loss(spec: AlgorithmSpec, aggregate: Aggregate, correct_kl: bool) ->
         with registry.losses.blame(spec.loss, "algorithm.loss"):
             objective = objective_of(logprobs_BT, old_BT, mask_BT, batch.advantages, clip)
         _check_objective(objective, logprobs_BT, spec)
-        token_loss_BT, weights_BT = -objective.values, None
-        if spec.importance_cap > 0:
-            weights_BT = compute_importance_weights(old_BT, batch.sampler_logprobs, spec.importance_cap)
-            token_loss_BT = token_loss_BT * weights_BT
+        token_loss_BT, correction = -objective.values, None
+        if settled is not None:
+            correction = correct_for_sampler(old_BT, batch.sampler_logprobs, mask_BT, settled)
+            token_loss_BT = token_loss_BT * correction.weights
         policy_loss = total = aggregate(token_loss_BT, mask_BT, step)
         if batch.ref_logprobs is not None and spec.kl_in == "loss":
             kl_BT = kl_of(logprobs_BT, batch.ref_logprobs)
             if correct_kl:
                 kl_BT = correct_for_old_policy(spec.kl_estimator, logprobs_BT, batch.ref_logprobs, old_BT, mask_BT)
-                kl_BT = kl_BT if weights_BT is None else kl_BT * weights_BT
-            total = policy_loss + beta * aggregate(kl_BT, mask_BT, step)
+            counts_BT = None if correction is None else correction.weights if correct_kl else correction.kept
+            total = policy_loss + beta * aggregate(kl_BT if counts_BT is None else kl_BT * counts_BT, mask_BT, step)
         with torch.no_grad():
             metrics = _metrics(spec, objective, logprobs_BT, old_BT, entropy_BT, policy_loss, batch, step)
+            # Runs with an importance_cap keep the metrics that they began with.
+            if correction is not None and not spec.importance_cap:
+                metrics |= measure_correction(correction, mask_BT)
         return LossOutput(loss=total, metrics=metrics)
 
     return loss

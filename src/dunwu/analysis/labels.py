@@ -53,6 +53,12 @@ _QUANTITIES = {
     "bits_per_character": Quantity("bits per character", False),
 }
 METRIC_LABELS = {
+    "correction_clipped": "share of tokens whose weight is the cap",
+    "correction_masked": "share of tokens that the correction masks",
+    "correction_masked_sequences": "share of completions masked as a whole",
+    "correction_max": "correction, largest weight before its bounds",
+    "correction_mean": "correction, mean weight",
+    "correction_sample_size": "effective sample size, as a share",
     "curriculum": "prompts that vary problems at the frontier",
     "grad_norm": "length of the gradient before clipping",
     "importance_max": "correction of the sampler, largest weight",
@@ -63,6 +69,8 @@ METRIC_LABELS = {
     "prompts_too_long": "prompts left out as too long",
     "ratio_max": "largest ratio of new to old probability",
     "ratio_mean": "mean ratio of new to old probability",
+    "staleness_max": "oldest weights that wrote a response, updates",
+    "staleness_mean": "mean age of the weights that wrote, updates",
     "updates": "updates made from the rollout",
     "value": "value that the critic expects",
     "value_grad_norm": "length of the critic's gradient before clipping",

@@ -219,7 +219,10 @@ def open_loop(
     executor = open_executor(stage.model, lambda line: None)
     loaded = executor.open_policy(chosen.source, longest=stage.longest_sequence, learns=True, generates=True)
     algorithm = algorithms.build(
-        stage.algorithm, max_new_tokens=stage.rollout.max_new_tokens, correct_kl=stage.corrects_kl
+        stage.algorithm,
+        max_new_tokens=stage.rollout.max_new_tokens,
+        correct_kl=stage.corrects_kl,
+        foreign_samples=stage.has_foreign_samples,
     )
     with ExitStack() as opened:
         rules = open_grader(stage.reward, stage.tasks, Silent())

@@ -30,13 +30,8 @@ def check_algorithm(stage: RLStage) -> Iterator[Issue]:
     if stage.value is not None:
         for issue in check_optimizer(stage.value.optimizer, stage.steps):
             yield Issue(f"value.{issue.field}", issue.message)
-    if stage.replay is not None and not algorithm.importance_cap:
-        text = "what an older policy wrote needs a correction: set algorithm.importance_cap, 2 for one"
-        yield Issue("replay", text)
-    if algorithm.importance_cap > 0 and algorithm.old_logprobs == "sampler":
-        text = f"{algorithm.importance_cap:g} corrects nothing where old_logprobs = sampler; use old_logprobs = trainer"
-        yield Issue("algorithm.importance_cap", text)
-    corrected = algorithm.importance_cap or algorithm.old_logprobs == "sampler"
+    yield from _check_correction(stage)
+    corrected = stage.correction or algorithm.old_logprobs == "sampler"
     if stage.rollout.dtype not in (None, stage.model.dtype) and not corrected:
         text = f"{stage.rollout.dtype} rounds otherwise than model.dtype = {stage.model.dtype}: set"
         yield Issue("rollout.dtype", f"{text} algorithm.old_logprobs = sampler, or algorithm.importance_cap = 2")
@@ -49,6 +44,30 @@ def check_algorithm(stage: RLStage) -> Iterator[Issue]:
     if algorithm.overlong_buffer >= stage.rollout.max_new_tokens:
         text = f"{algorithm.overlong_buffer} tokens are not fewer than max_new_tokens = {stage.rollout.max_new_tokens}"
         yield Issue("algorithm.overlong_buffer", text)
+
+
+def _check_correction(stage: RLStage) -> Iterator[Issue]:
+    """Check what corrects for samples that another policy wrote."""
+    algorithm, chosen = stage.algorithm, stage.algorithm.correction
+    nothing = "corrects nothing where old_logprobs = sampler; use old_logprobs = trainer"
+    if stage.replay is not None and not (stage.correction or algorithm.importance_cap):
+        text = "what an older policy wrote needs a correction: set algorithm.importance_cap, 2 for one"
+        yield Issue("replay", text)
+    if algorithm.importance_cap > 0 and algorithm.old_logprobs == "sampler":
+        yield Issue("algorithm.importance_cap", f"{algorithm.importance_cap:g} {nothing}")
+    if chosen is None:
+        return
+    if algorithm.importance_cap > 0:
+        yield Issue("algorithm.correction", "takes the place of importance_cap: leave that out, and set correction.cap")
+    if algorithm.old_logprobs == "sampler" and (chosen.cap > 0 or chosen.has_masks):
+        yield Issue("algorithm.correction", nothing)
+    for name, bound in (("cap", chosen.cap), ("mask_high", chosen.mask_high)):
+        if 0 < bound < 1:
+            text = f"{bound:g} is below 1, the weight of what needs no correction; 0: no bound"
+            yield Issue(f"algorithm.correction.{name}", text)
+    if chosen.mask_level and not chosen.has_masks:
+        text = f"{chosen.mask_level} masks nothing without mask_low or mask_high"
+        yield Issue("algorithm.correction.mask_level", text)
 
 
 def check_adapter(adapter: AdapterSpec | None, optimizers: Mapping[str, OptimizerSpec]) -> Iterator[Issue]:

@@ -17,6 +17,8 @@ METRICS = frozenset(
         *("step", "reward", "length", "length_right", "length_wrong", "truncated", "reflections", "uniform_groups"),
         *("responses", "verifier_failed", "tokens", "prompts_too_long", "updates", "curriculum", "replayed"),
         *("entropy", "kl", "clip_low", "clip_high", "ratio_mean", "ratio_max", "importance_mean", "importance_max"),
+        *("correction_mean", "correction_max", "correction_clipped", "correction_masked"),
+        *("correction_masked_sequences", "correction_sample_size", "staleness_mean", "staleness_max"),
         *("policy_loss", "grad_norm", "lr", "logprob_difference_mean", "logprob_difference_max"),
         *("value", "value_loss", "value_squared_error", "value_grad_norm", "value_lr"),
         *("similar", "sampler_gap_mean", "sampler_gap_max"),  # as earlier versions called them

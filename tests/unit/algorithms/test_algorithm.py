@@ -14,13 +14,19 @@ from torch import Tensor
 
 from dunwu.algorithms import build
 from dunwu.algorithms.batching import Microbatch, TrainStep, make_train_step
-from dunwu.config.schema import AlgorithmSpec
+from dunwu.config.schema import AlgorithmSpec, CorrectionSpec
 from dunwu.metrics import combine, reduce
 from dunwu.types import GradedSample, SampleLogprobs, TrainSample
 
 LOSSES = ("grpo", "gspo", "cispo")
 AGGREGATES = ("sequence", "token", "constant")
 MAX_NEW_TOKENS = 12
+CORRECTIONS = (
+    {"importance_cap": 1.5},
+    {"correction": CorrectionSpec(cap=1.5, mask_low=0.6, mask_high=2.0)},
+    {"correction": CorrectionSpec(level="sequence", cap=1.5, mask_low=0.3, mask_high=2.0)},
+    {"correction": CorrectionSpec(level="token", cap=0.0, mask_level="geometric", mask_low=0.9, mask_high=1.2)},
+)
 
 
 def train_samples(count: int = 9) -> list[TrainSample]:
@@ -111,9 +117,12 @@ def test_grpo_is_the_paper_s_equation() -> None:
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("aggregate", AGGREGATES)
 @pytest.mark.parametrize(("kl_in", "correct_kl"), [("loss", False), ("loss", True), ("reward", False)])
-def test_no_split_changes_loss_gradient_or_metrics(loss: Any, aggregate: Any, kl_in: Any, correct_kl: bool) -> None:
+@pytest.mark.parametrize("correction", CORRECTIONS)
+def test_no_split_changes_loss_gradient_or_metrics(
+    loss: Any, aggregate: Any, kl_in: Any, correct_kl: bool, correction: Any
+) -> None:
     samples = train_samples()
-    spec = AlgorithmSpec(loss=loss, aggregate=aggregate, kl_in=kl_in, kl_coefficient=0.1, importance_cap=1.5)
+    spec = AlgorithmSpec(loss=loss, aggregate=aggregate, kl_in=kl_in, kl_coefficient=0.1, **correction)
     whole = make_train_step(samples, tokens_per_microbatch=10_000)
     assert len(whole.microbatches) == 1
     expected, expected_grads, expected_metrics = run(spec, whole, correct_kl=correct_kl)
@@ -145,6 +154,71 @@ def test_the_kl_term_is_corrected_for_whoever_drew_the_tokens(loss: Any) -> None
             difference = ref[t] - logprob
             expected += weight * (np.exp(difference) - difference - 1)
     assert total == pytest.approx(0.5 * expected / step.num_loss_tokens, abs=1e-6)
+
+
+def count_ratios(one: TrainSample) -> np.ndarray:
+    """Old over sampler probability of a sample's completion tokens."""
+    old, sample = one.logprobs.old_logprobs, one.sample
+    assert old is not None
+    ratios: np.ndarray = np.exp(old - sample.sampler_logprobs)[sample.loss_mask]
+    return ratios
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("aggregate", AGGREGATES)
+@pytest.mark.parametrize("correct_kl", [False, True])
+@pytest.mark.parametrize("level", ["token", "sequence"])
+def test_what_is_masked_has_no_loss_and_still_counts(loss: Any, aggregate: Any, correct_kl: bool, level: Any) -> None:
+    """Neither objective nor KL term; what is kept has the gradient that it has without any mask."""
+    step = make_train_step(samples := train_samples(), tokens_per_microbatch=40)
+    spec = AlgorithmSpec(loss=loss, aggregate=aggregate, kl_coefficient=0.1)
+    masks = CorrectionSpec(level=level, cap=0.0, mask_low=0.6, mask_high=1.5)
+    _, plain, _ = run(spec, step, correct_kl=correct_kl)
+    _, grads, metrics = run(spec.model_copy(update={"correction": masks}), step, correct_kl=correct_kl)
+    masked, tokens, emptied = 0, 0, 0
+    for one in samples:
+        name, chosen, ratios = one.sample.token_ids.astype(np.int64).tobytes(), one.sample.loss_mask, count_ratios(one)
+        weights = np.full_like(ratios, ratios.prod()) if level == "sequence" else ratios
+        kept = (weights >= 0.6) & (weights <= 1.5)
+        torch.testing.assert_close(grads[name][chosen], plain[name][chosen] * torch.from_numpy(kept))
+        masked, tokens, emptied = masked + (~kept).sum(), tokens + len(kept), emptied + (not kept.any())
+    assert 0 < masked < tokens
+    assert metrics["correction_masked"] == pytest.approx(masked / tokens)
+    assert metrics["correction_masked_sequences"] == pytest.approx(emptied / len(samples))
+    assert metrics["correction_mean"] == pytest.approx(1 - masked / tokens)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_weight_is_a_factor_of_each_token_s_gradient(loss: Any) -> None:
+    step = make_train_step(samples := train_samples(), tokens_per_microbatch=40)
+    spec = AlgorithmSpec(loss=loss, aggregate="token", kl_coefficient=0.0)
+    _, plain, _ = run(spec, step)
+    _, grads, _ = run(spec.model_copy(update={"correction": CorrectionSpec(level="sequence", cap=1.5)}), step)
+    for one in samples:
+        name, weight = one.sample.token_ids.astype(np.int64).tobytes(), min(count_ratios(one).prod(), 1.5)
+        torch.testing.assert_close(grads[name], plain[name] * weight, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_kl_term_that_is_not_corrected_has_no_weight(loss: Any) -> None:
+    samples = [replace(one, advantages=0 * one.advantages) for one in train_samples()]
+    step = make_train_step(samples, tokens_per_microbatch=40)
+    plain = AlgorithmSpec(loss=loss, kl_coefficient=0.5)
+    weighted = plain.model_copy(update={"correction": CorrectionSpec(level="sequence", cap=1.5)})
+    assert run(weighted, step)[0] == run(plain, step)[0]
+    assert run(weighted, step, correct_kl=True)[0] != pytest.approx(run(plain, step, correct_kl=True)[0], rel=0.01)
+
+
+def test_an_importance_cap_is_a_cap_on_tokens() -> None:
+    """With no metric more than such runs have stored."""
+    step = make_train_step(train_samples(), tokens_per_microbatch=40)
+    old_names = {"importance_mean", "importance_max", "ratio_mean", "ratio_max", "clip_low", "clip_high", "entropy"}
+    spec = AlgorithmSpec(kl_coefficient=0.0, importance_cap=1.5)
+    total, grads, metrics = run(spec, step)
+    assert metrics.keys() == old_names | {"kl", "policy_loss"}
+    same, same_grads, more = run(AlgorithmSpec(kl_coefficient=0.0, correction=CorrectionSpec(cap=1.5)), step)
+    assert (same, more.keys() > metrics.keys()) == (total, True)
+    assert all(torch.equal(same_grads[name], grad) for name, grad in grads.items())
 
 
 @pytest.mark.parametrize("loss", LOSSES)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
 from torch import Tensor
 
 from dunwu.algorithms.aggregation import average_by_sequence, average_by_token, divide_by_constant
 from dunwu.algorithms.batching import TrainStep
-from dunwu.algorithms.importance import compute_importance_weights
 from dunwu.algorithms.losses import Clip, Objective, cispo, grpo, gspo
 
 STANDARD = Clip(low=0.2, high=0.3)
@@ -100,12 +97,3 @@ def test_aggregation() -> None:
     assert average_by_sequence(values, mask, step(4, 2)).item() == pytest.approx((2.0 + 10.0) / 2)
     assert average_by_token(values, mask, step(4, 2)).item() == pytest.approx(16.0 / 4)
     assert divide_by_constant(8)(values, mask, step(4, 2)).item() == pytest.approx(16.0 / (2 * 8))
-
-
-def test_importance_weights_are_capped_above_only() -> None:
-    old = torch.tensor([[math.log(0.5), math.log(0.5), math.log(0.9)]], requires_grad=True)
-    sampler = torch.tensor([[math.log(0.1), math.log(0.5), math.log(0.3)]])
-    weights = compute_importance_weights(old, sampler, cap=2.5)
-    torch.testing.assert_close(weights, torch.tensor([[2.5, 1.0, 2.5]]))
-    torch.testing.assert_close(compute_importance_weights(sampler, old, cap=2.5), torch.tensor([[0.2, 1.0, 1 / 3]]))
-    assert not weights.requires_grad

@@ -101,6 +101,36 @@ ZERO = "stages.zero."
             "2 corrects nothing where old_logprobs = sampler; use old_logprobs = trainer",
         ),
         (
+            ["algorithm.importance_cap=2", "algorithm.correction={cap=2}"],
+            "algorithm.correction",
+            "takes the place of importance_cap: leave that out, and set correction.cap",
+        ),
+        (
+            ["algorithm.correction={mask_high=2}", "algorithm.old_logprobs=sampler"],
+            "algorithm.correction",
+            "corrects nothing where old_logprobs = sampler; use old_logprobs = trainer",
+        ),
+        (
+            ["algorithm.correction={cap=0.5}"],
+            "algorithm.correction.cap",
+            "0.5 is below 1, the weight of what needs no correction; 0: no bound",
+        ),
+        (
+            ["algorithm.correction={mask_high=0.999}"],
+            "algorithm.correction.mask_high",
+            "0.999 is below 1, the weight of what needs no correction; 0: no bound",
+        ),
+        (
+            ["algorithm.correction={mask_level='geometric'}"],
+            "algorithm.correction.mask_level",
+            "geometric masks nothing without mask_low or mask_high",
+        ),
+        (
+            ["algorithm.correction={cap=0}", "replay={rollouts=2}"],
+            "replay",
+            "what an older policy wrote needs a correction: set algorithm.importance_cap, 2 for one",
+        ),
+        (
             ["rollout.dtype=bfloat16"],
             "rollout.dtype",
             "bfloat16 rounds otherwise than model.dtype = float32: set algorithm.old_logprobs = sampler, or "

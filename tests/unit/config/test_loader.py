@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from dunwu.config.loader import dump_recipe, load_recipe, validate_recipe
-from dunwu.config.schema import PretrainStage, Recipe, RLStage, learning
+from dunwu.config.schema import CorrectionSpec, PretrainStage, Recipe, RLStage, learning
 from dunwu.errors import UserError
 from dunwu.planning import make_plan
 from dunwu.planning.stage_rows import list_stage_rows
@@ -71,6 +71,32 @@ def test_the_kl_term_is_corrected_where_the_policy_that_learns_did_not_draw(writ
     on, off = (f"stages.zero.algorithm.kl_correction={word}" for word in ("true", "false"))
     cases = [([], True), (once, False), ([*once, *replay], True), ([off], False), ([*once, on], True)]
     assert [rl(load_recipe(path, fields)).corrects_kl for fields, _ in cases] == [expected for _, expected in cases]
+
+
+def test_samples_of_another_policy_are_corrected_by_themselves(write: Write) -> None:
+    """Off where our engine writes them, a cap of 2 on tokens where another one does, and as the recipe says."""
+    place = "stages.zero.algorithm"
+    foreign, cap, off = (
+        "stages.zero.model.engine=engines.py:MyEngine",
+        f"{place}.importance_cap=3",
+        f"{place}.correction={{cap=0}}",
+    )
+    chosen = f"{place}.correction={{level='sequence', mask_high=4}}"
+    cases: list[tuple[list[str], CorrectionSpec | None]] = [
+        ([], None),
+        ([foreign], CorrectionSpec()),
+        ([foreign, f"{place}.old_logprobs=sampler"], None),
+        ([cap], CorrectionSpec(cap=3.0)),
+        ([foreign, cap], CorrectionSpec(cap=3.0)),
+        ([chosen], CorrectionSpec(level="sequence", mask_high=4.0)),
+        ([foreign, chosen], CorrectionSpec(level="sequence", mask_high=4.0)),
+        ([foreign, off], None),
+    ]
+    assert (CorrectionSpec().level, CorrectionSpec().cap, CorrectionSpec().has_masks) == ("token", 2.0, False)
+    path = write()
+    (path.parent / "engines.py").write_text("class MyEngine: ...\n", encoding="utf-8")
+    for fields, expected in cases:
+        assert rl(load_recipe(path, fields)).correction == expected, fields
 
 
 @pytest.mark.parametrize(("fast", "dtype"), [(True, "bfloat16"), (False, "float32")])

@@ -203,14 +203,16 @@ def test_the_trainer_reads_few_sequences_where_it_need_not_read_all(bench: Bench
 def test_the_kl_term_of_the_stage_is_corrected_as_the_recipe_says(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    built = list[bool]()
+    built = list[tuple[bool, bool]]()
 
-    def build(spec: AlgorithmSpec, value: None, *, max_new_tokens: int, correct_kl: bool) -> Algorithm:
-        built.append(correct_kl)
+    def build(
+        spec: AlgorithmSpec, value: None, *, max_new_tokens: int, correct_kl: bool, foreign_samples: bool
+    ) -> Algorithm:
+        built.append((correct_kl, foreign_samples))
         return algorithms.build(spec, max_new_tokens=max_new_tokens, correct_kl=correct_kl)
 
     monkeypatch.setattr(rl_system, "algorithms", SimpleNamespace(build=build))
     for minibatches in (1, 2):
         with opened(tmp_path / str(minibatches), update={"minibatches": minibatches}):
             pass
-    assert built == [False, True]
+    assert built == [(False, False), (True, False)]

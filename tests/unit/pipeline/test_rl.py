@@ -148,6 +148,21 @@ def test_refill_draws_what_is_missing_and_goes_on_where_it_ended(bench: Bench) -
     assert len(set(seeds)) == len(seeds) == 12
 
 
+def test_the_age_of_the_weights_that_wrote_a_rollout_is_stored(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An engine that never gets new weights lags by two updates more with each rollout; one that does writes no age."""
+    train(parts := bench.parts(), Cursor())
+    rows = parts.context.store.read_metrics()
+    assert not any(name.startswith("staleness") for row in rows for name in row)
+    shutil.rmtree(bench.folder)
+    monkeypatch.setattr(Engine, "update_weights", lambda self, weights: None)
+    train(parts := bench.parts(), Cursor())
+    rows = parts.context.store.read_metrics()
+    each = parts.stage.updates_per_rollout
+    assert [row.get("staleness_max") for row in rows] == [None, *(each * k for k in range(1, len(rows)))]
+    assert [row.get("staleness_mean") for row in rows] == [row.get("staleness_max") for row in rows]
+    assert {name for row in rows for name in row} <= METRICS | set(REWARD_PARTS)
+
+
 def test_refill_gives_up_after_its_rounds(bench: Bench) -> None:
     bench.recipe["algorithm"] = {"drop_uniform_groups": True, "refill": 2}
     bench.text = uniform_but()

@@ -13,7 +13,7 @@ from transformers import Qwen2ForSequenceClassification
 
 from dunwu.algorithms import assign_advantages, build, cut_minibatches
 from dunwu.algorithms.batching import make_train_step
-from dunwu.config.schema import AlgorithmSpec, OptimizerSpec, UpdateSpec, ValueSpec
+from dunwu.config.schema import AlgorithmSpec, CorrectionSpec, OptimizerSpec, UpdateSpec, ValueSpec
 from dunwu.errors import Fault
 from dunwu.metrics import reduce
 from dunwu.models.policy import Policy
@@ -114,10 +114,10 @@ def test_it_learns_what_to_expect(make_policy: MakePolicy, make_samples: MakeSam
     assert losses[-1] < 0.5 * losses[0]
 
 
-def make_trainer(make_policy: MakePolicy) -> PolicyTrainer:
+def make_trainer(make_policy: MakePolicy, spec: AlgorithmSpec = PPO) -> PolicyTrainer:
     return PolicyTrainer(
         make_policy(),
-        build(PPO, value_spec(), max_new_tokens=20),
+        build(spec, value_spec(), max_new_tokens=20),
         OptimizerSpec(lr=1e-2),
         UPDATE,
         temperature=1.0,
@@ -146,6 +146,20 @@ def test_policy_and_values_move_together_and_resume_bit_for_bit(
     resumed = make_trainer(make_policy)
     resumed.load(tmp_path)
     assert learn(resumed, make_samples(8, seed=2)) == learn(straight, make_samples(8, seed=2))
+
+
+def test_a_correction_is_the_policy_s_and_leaves_the_values_as_they_are(
+    make_policy: MakePolicy, make_samples: MakeSamples
+) -> None:
+    """Everything masked: the policy stays where it is, the value network learns what it learnt without."""
+    masked = PPO.model_copy(update={"correction": CorrectionSpec(mask_low=1.0, mask_high=1e-9)})
+    plain, still = make_trainer(make_policy), make_trainer(make_policy, masked)
+    before = {name: weight.clone() for name, weight in still.export_weights().read()}
+    expected, rows = learn(plain, make_samples(8)), learn(still, make_samples(8))
+    names = ("value", "value_loss", "value_squared_error", "value_grad_norm")
+    assert [[row[name] for name in names] for row in rows] == [[row[name] for name in names] for row in expected]
+    assert [row["grad_norm"] for row in rows] == [0.0, 0.0] != [row["grad_norm"] for row in expected]
+    assert all(torch.equal(weight, before[name]) for name, weight in still.export_weights().read())
 
 
 def test_a_value_that_is_no_number_leaves_both_untouched(make_policy: MakePolicy, make_samples: MakeSamples) -> None:

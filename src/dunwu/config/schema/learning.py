@@ -16,6 +16,34 @@ from dunwu.registry import advantages, engines, losses
 LOSS: Final = ("logprobs_BT", "old_logprobs_BT", "mask_BT", "advantages_BT", "clip")
 """Arguments of a loss, see ``algorithms.losses.Loss``."""
 
+Level = Literal["token", "sequence", "geometric"]
+
+
+class CorrectionSpec(Strict):
+    """What corrects for samples that another policy wrote: a foreign engine, or weights that are some updates old.
+
+    Of each token or completion, w = pi_old / pi_sampler; ``algorithms/importance.py`` cites where it comes from.
+    """
+
+    level: Level = "token"
+    """What has one weight: each token, or a whole completion, with the product of its tokens' (``sequence``) or their
+    geometric mean (``geometric``)."""
+    cap: Weighting = 2.0
+    """Truncated importance sampling: each loss is multiplied by min(w, cap). 0: by 1, so that only masks correct, and
+    without masks nothing does."""
+    mask_low: Share = 0.0
+    """What has a smaller w loses its loss, and still counts in the mean; 0: no such bound. IcePop: 0.5."""
+    mask_high: Weighting = 0.0
+    """What has a larger w loses its loss, and still counts in the mean; 0: no such bound. IcePop: 5, with a ``cap`` as
+    large."""
+    mask_level: Level | None = None
+    """The level of the w that masks go by, such as whole completions beside weights of tokens; None: ``level``."""
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether anything can lose its loss."""
+        return self.mask_low > 0 or self.mask_high > 0
+
 
 class AlgorithmSpec(Strict):
     """GRPO and its relatives, by what differs between them; ``algorithms/`` cites each."""
@@ -46,7 +74,11 @@ class AlgorithmSpec(Strict):
     old_logprobs: Literal["sampler", "trainer"] = "trainer"
     """Pi_old: what the engine reported, or a forward pass of the trainer before the first update."""
     importance_cap: Weighting = 0.0
-    """Truncated importance correction of sampler against trainer, weight min(pi_old/pi_sampler, cap); 0: off."""
+    """Truncated importance correction of sampler against trainer, weight min(pi_old/pi_sampler, cap); 0: off. The same
+    as ``correction`` = { cap = ... }, and older."""
+    correction: CorrectionSpec | None = None
+    """Correction for samples that another policy wrote; None: by itself, which is ``importance_cap``, or else a ``cap``
+    of 2 on tokens where the engine is not ours."""
     logprob_difference_warning: Annotated[float, Field(ge=0)] = 0.05
     """Mean absolute difference of the engine's and the trainer's log-probabilities under the same weights, in nats a
     token, above which a run warns. It also warns above 1e-4 where that is 20 times the first rollout's, which is
@@ -62,6 +94,19 @@ class AlgorithmSpec(Strict):
     """Truncated completions keep their reward, or carry no loss (DAPO, section 3.4)."""
     overlong_buffer: Count = 0
     """DAPO's soft punishment: the last so many tokens before the cap cost up to 1 reward; 0: off."""
+
+    def settle_correction(self, foreign_samples: bool) -> CorrectionSpec | None:
+        """Return what corrects for the sampler, or None where nothing does. No one else decides it.
+
+        Args:
+            foreign_samples: whether another policy than the trainer's writes them; then they are corrected by
+                themselves.
+        """
+        chosen = self.correction
+        if chosen is None and (self.importance_cap or foreign_samples):
+            chosen = CorrectionSpec(cap=self.importance_cap) if self.importance_cap else CorrectionSpec()
+        corrects = chosen is not None and (chosen.cap > 0 or chosen.has_masks)
+        return chosen if corrects and self.old_logprobs == "trainer" else None
 
 
 class OptimizerSpec(Strict):

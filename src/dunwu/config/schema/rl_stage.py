@@ -13,6 +13,7 @@ from dunwu.config.schema.learning import (
     AdapterSpec,
     AlgorithmSpec,
     CheckpointSpec,
+    CorrectionSpec,
     OptimizerSpec,
     ReplaySpec,
     UpdateSpec,
@@ -120,6 +121,16 @@ class RLStage(StageSpec):
         """
         chosen = self.algorithm.kl_correction
         return self.is_off_policy if chosen is None else chosen
+
+    @property
+    def has_foreign_samples(self) -> bool:
+        """Whether another policy than the trainer's writes the samples of a rollout: an engine that is not ours."""
+        return self.model.engine != "builtin"
+
+    @property
+    def correction(self) -> CorrectionSpec | None:
+        """What corrects for samples that another policy wrote; None: nothing does."""
+        return self.algorithm.settle_correction(self.has_foreign_samples)
 
     @property
     def rollouts(self) -> int:

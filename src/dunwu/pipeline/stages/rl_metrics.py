@@ -15,7 +15,7 @@ from dunwu.pipeline.stages.alarms import Alarms
 from dunwu.pipeline.stages.measurement import find_failure
 from dunwu.pipeline.stages.rl_state import Batch, Cursor, Rollout
 from dunwu.pipeline.stages.rl_system import RLSystem
-from dunwu.types import ScoredGroup, StepResult
+from dunwu.types import GradedSample, ScoredGroup, StepResult
 
 NOTHING_TO_LEARN = "in no group was one answer worth more than another: nothing to learn, until that changes"
 
@@ -58,6 +58,8 @@ class RolloutRecorder:
         step = after.updates(stage)
         draws = rollout.position - before.position + rollout.from_curriculum
         metrics = summarize_rollout(rollout.groups, updates, draws=draws) | batch.metrics
+        version = self._system.trainer.policy_version - len(updates)
+        metrics |= measure_staleness([one.sample for one in batch.fresh], version)
         metrics |= {"curriculum": float(rollout.from_curriculum)} if before.curriculum else {}
         metrics |= {"replayed": float(len(batch.replayed))} if before.replay else {}
         store.append(step, metrics, seconds)
@@ -128,3 +130,18 @@ def summarize_rollout(groups: Sequence[ScoredGroup], updates: Sequence[StepResul
     for name in updates[0].metrics if updates else ():
         values[name] = np.mean([update.metrics[name] for update in updates])
     return {name: float(value) for name, value in values.items()}
+
+
+def measure_staleness(samples: Sequence[GradedSample], version: int) -> dict[str, float]:
+    """Measure how old the weights were that wrote a rollout, in updates of the policy.
+
+    Args:
+        samples: of the rollout, none that is replayed.
+        version: the trainer's, before the first update on them.
+
+    Returns:
+        ``staleness_mean`` and ``staleness_max`` over the samples; nothing where none is older than the trainer's
+        weights.
+    """
+    ages = np.array([version - sample.policy_version for sample in samples])
+    return {"staleness_mean": float(ages.mean()), "staleness_max": float(ages.max())} if ages.any() else {}

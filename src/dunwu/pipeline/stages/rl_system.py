@@ -105,7 +105,11 @@ def open_rl_system(
     progress.show_activity("loading the model")
     policy = executor.open_policy(source, longest=stage.longest_sequence, learns=True, generates=True)
     algorithm = algorithms.build(
-        stage.algorithm, stage.value, max_new_tokens=stage.rollout.max_new_tokens, correct_kl=stage.corrects_kl
+        stage.algorithm,
+        stage.value,
+        max_new_tokens=stage.rollout.max_new_tokens,
+        correct_kl=stage.corrects_kl,
+        foreign_samples=stage.has_foreign_samples,
     )
     value_network = _open_value_network(stage, context, scorers[VALUE]) if stage.value else None
     seed = derive_seed(context.seed, context.name, "adapter")
