@@ -85,6 +85,7 @@ def test_samples_of_another_policy_are_corrected_by_themselves(write: Write) -> 
     cases: list[tuple[list[str], CorrectionSpec | None]] = [
         ([], None),
         ([foreign], CorrectionSpec()),
+        (["stages.zero.rollout.max_staleness=1"], CorrectionSpec()),
         ([foreign, f"{place}.old_logprobs=sampler"], None),
         ([cap], CorrectionSpec(cap=3.0)),
         ([foreign, cap], CorrectionSpec(cap=3.0)),

@@ -78,7 +78,7 @@ class AlgorithmSpec(Strict):
     as ``correction`` = { cap = ... }, and older."""
     correction: CorrectionSpec | None = None
     """Correction for samples that another policy wrote; None: by itself, which is ``importance_cap``, or else a ``cap``
-    of 2 on tokens where the engine is not ours."""
+    of 2 on tokens where the engine is not ours, or ``rollout.max_staleness`` above 0."""
     logprob_difference_warning: Annotated[float, Field(ge=0)] = 0.05
     """Mean absolute difference of the engine's and the trainer's log-probabilities under the same weights, in nats a
     token, above which a run warns. It also warns above 1e-4 where that is 20 times the first rollout's, which is

@@ -124,8 +124,11 @@ class RLStage(StageSpec):
 
     @property
     def has_foreign_samples(self) -> bool:
-        """Whether another policy than the trainer's writes the samples of a rollout: an engine that is not ours."""
-        return self.model.engine != "builtin"
+        """Whether another policy than the trainer's writes the samples of a rollout.
+
+        An engine that is not ours computes the policy otherwise, and with staleness it computes an older one.
+        """
+        return self.model.engine != "builtin" or self.rollout.max_staleness > 0
 
     @property
     def correction(self) -> CorrectionSpec | None:
