@@ -13,6 +13,9 @@ from torch import Tensor
 from dunwu.config.schema import UpdateSpec
 from dunwu.types import TrainSample
 
+EMPTY_ROW = np.zeros(2, dtype=np.int64)
+"""Two tokens of which no loss is wanted: a pass that is made because other ranks make one."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Microbatch:

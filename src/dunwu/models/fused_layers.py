@@ -27,6 +27,7 @@ from torch.utils.checkpoint import checkpoint
 from dunwu.kernels import operations as kernels
 from dunwu.kernels.library import load_kernels, vector_width
 from dunwu.models.linear import TrainedLinear, find_scaling, is_adapted, list_parts, split_gradients
+from dunwu.models.module_calls import call_with_weights
 
 FAMILY = frozenset({"llama", "qwen2", "qwen3"})
 ROWS = 1024
@@ -113,9 +114,9 @@ def compute_states(model: Any, tree: kernels.Tree, token_ids: Tensor) -> Float32
     )
     for layer in model.model.layers:
         if layer.gradient_checkpointing and layer.training and torch.is_grad_enabled():
-            x_NH = checkpoint(_run_layer, layer, x_NH, context, use_reentrant=False)
+            x_NH = checkpoint(call_with_weights, layer, _run_layer, x_NH, context, use_reentrant=False)
         else:
-            x_NH = _run_layer(layer, x_NH, context)
+            x_NH = call_with_weights(layer, _run_layer, x_NH, context)
     norm = model.model.norm
     states_NH: Tensor = _Norm.apply(x_NH, norm.weight, config.rms_norm_eps)  # type: ignore[no-untyped-call]
     return states_NH

@@ -24,6 +24,7 @@ from dunwu.kernels.library import load_kernels
 from dunwu.models import packing
 from dunwu.models.flops import KEPT_LOGITS_BYTES
 from dunwu.models.linear import TrainedLinear
+from dunwu.models.module_calls import call_with_weights
 
 PACKED_FROM = 1024
 """Slots from which on it pays to pack the head; in bfloat16 it always does."""
@@ -55,6 +56,13 @@ def compute_token_logprobs(
         chunk: scored slots whose logits exist at once; the peak are two such blocks of chunk x V numbers, and
             ``KEPT_LOGITS_BYTES``, and the head's weight once more.
     """
+    values_BT, entropy_BT = call_with_weights(model, _compute_logprobs, token_ids_BT, mask_BT, temperature, chunk)
+    return TokenLogprobs(values=values_BT, entropy=entropy_BT)
+
+
+def _compute_logprobs(
+    model: Any, token_ids_BT: Int64[Tensor, "B T"], mask_BT: Bool[Tensor, "B T"], temperature: float, chunk: int
+) -> tuple[Float32[Tensor, "B T"], Float32[Tensor, "B T"]]:
     batch, length = token_ids_BT.shape
     # Row and column of every wanted slot; what predicts it is the state one column to the left.
     rows_N, columns_N = mask_BT[:, 1:].nonzero(as_tuple=True)
@@ -65,11 +73,8 @@ def compute_token_logprobs(
     values_N, entropy_N = _ChunkedLogprobs.apply(  # type: ignore[no-untyped-call]
         hidden_NH, head.weight, head.bias, targets_N, head, temperature, chunk, torch.is_grad_enabled()
     )
-    zeros_BT = values_N.new_zeros(batch, length)
-    return TokenLogprobs(
-        values=zeros_BT.index_put((rows_N, columns_N + 1), values_N),
-        entropy=zeros_BT.index_put((rows_N, columns_N + 1), entropy_N),
-    )
+    zeros_BT, places = values_N.new_zeros(batch, length), (rows_N, columns_N + 1)
+    return zeros_BT.index_put(places, values_N), zeros_BT.index_put(places, entropy_N)
 
 
 def compute_states_before(

@@ -11,6 +11,7 @@ from torch.nn.functional import embedding, linear
 
 from dunwu.models import packing
 from dunwu.models.logprobs import compute_states_before
+from dunwu.models.module_calls import call_with_weights
 
 
 def score_sequences(
@@ -23,6 +24,12 @@ def score_sequences(
         token_ids_BT: padded on the right with any token.
         lengths_B: how many tokens of each row count, at least one.
     """
+    return call_with_weights(model, _score_sequences, token_ids_BT, lengths_B)
+
+
+def _score_sequences(
+    model: Any, token_ids_BT: Int64[Tensor, "B T"], lengths_B: Int64[Tensor, " B"]
+) -> Float[Tensor, " B"]:
     rows_B, last_B = torch.arange(len(lengths_B), device=lengths_B.device), lengths_B - 1
     if model.config._attn_implementation == packing.ATTENTION:
         tree = packing.pack(token_ids_BT, lengths_B)
@@ -43,6 +50,12 @@ def compute_values(
         token_ids_BT: padded on the right with any token.
         mask_BT: the slots wanted; slot 0 has no state before it.
     """
+    return call_with_weights(model, _compute_values, token_ids_BT, mask_BT)
+
+
+def _compute_values(
+    model: Any, token_ids_BT: Int64[Tensor, "B T"], mask_BT: Bool[Tensor, "B T"]
+) -> Float[Tensor, "B T"]:
     rows_N, columns_N = mask_BT[:, 1:].nonzero(as_tuple=True)
     states_NH = compute_states_before(model, token_ids_BT, mask_BT, rows_N, columns_N)
     values_N = _score(model, states_NH)

@@ -10,12 +10,13 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from dunwu.algorithms.batching import Microbatch, TrainStep, make_buckets, pad_rows
+from dunwu.algorithms.batching import EMPTY_ROW, Microbatch, TrainStep, make_buckets, pad_rows
 from dunwu.config.schema import AdapterSpec, UpdateSpec, ValueSpec
 from dunwu.metrics import Mean, Metric
 from dunwu.models.policy import Policy
 from dunwu.models.scalar_head import compute_values
 from dunwu.training.learner import Learner
+from dunwu.training.rank_group import ONE_RANK, RankGroup
 from dunwu.types import GradedSample
 
 
@@ -29,6 +30,7 @@ class Critic:
         total_steps: updates in the whole stage, for the schedule.
         adapter: what learns in the place of its weights, beside the head; None: all of them.
         seed: of an adapter's first weights.
+        ranks: who holds the network.
     """
 
     def __init__(
@@ -40,22 +42,25 @@ class Critic:
         total_steps: int,
         adapter: AdapterSpec | None = None,
         seed: int = 0,
+        ranks: RankGroup = ONE_RANK,
     ) -> None:
-        self._learner = Learner(scorer, spec.optimizer, total_steps, update.gradient_checkpointing, adapter, seed)
-        self._spec, self._update = spec, update
-        self.zero_grad = self._learner.zero_grad
+        self._learner = Learner(
+            scorer, spec.optimizer, total_steps, update.gradient_checkpointing, adapter, seed, ranks
+        )
+        self._spec, self._update, self._ranks = spec, update, ranks
+        self.zero_grad, self.check_step = self._learner.zero_grad, self._learner.check_step
 
     def compute_values(self, samples: Sequence[GradedSample]) -> list[Float32[np.ndarray, " L"]]:
         """Return what is expected before each token that carries loss, in units of the reward; 0 elsewhere."""
         rows: dict[int, Float32[np.ndarray, " L"]] = {}
         lengths, groups = [len(sample.token_ids) for sample in samples], [sample.group_id for sample in samples]
         model = self._learner.model
-        for bucket in make_buckets(lengths, groups, self._update.tokens_per_microbatch):
+        for bucket in self._ranks.even_out(make_buckets(lengths, groups, self._update.tokens_per_microbatch)):
             with torch.no_grad():
                 values_BT = compute_values(
                     model,
-                    pad_rows([samples[i].token_ids for i in bucket], torch.int64).to(model.device),
-                    pad_rows([samples[i].loss_mask for i in bucket], torch.bool).to(model.device),
+                    pad_rows([samples[i].token_ids for i in bucket] or [EMPTY_ROW], torch.int64).to(model.device),
+                    pad_rows([samples[i].loss_mask for i in bucket] or [EMPTY_ROW], torch.bool).to(model.device),
                 )
             values = values_BT.cpu().numpy()
             rows |= {i: values[row, : len(samples[i].token_ids)] for row, i in enumerate(bucket)}

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
 from dunwu.config.schema import AdapterSpec
@@ -28,6 +27,10 @@ from dunwu.models.adapters import (
 from dunwu.models.load import save_policy
 from dunwu.models.policy import Policy
 from dunwu.models.weights import WeightUpdate
+from dunwu.training.tensor_files import has_tensors, lay_out, load_tensors
+
+SHARDS = "weights"
+"""Under which several ranks write their weights; one writes a model's folder."""
 
 
 class LearnedWeights(Protocol):
@@ -54,8 +57,12 @@ class LearnedWeights(Protocol):
     def save(self, folder: Path) -> None:
         """Write for a checkpoint what ``load`` takes back bit for bit."""
 
-    def load(self, folder: Path) -> None:
-        """Take back what ``save`` wrote."""
+    def load(self, folder: Path) -> Mapping[str, Tensor]:
+        """Take back what ``save`` wrote.
+
+        Returns:
+            The weights as they were saved, by name, maybe more precise than the model's.
+        """
 
     def save_model(self, folder: Path) -> None:
         """Write the model alone, an ordinary transformers folder."""
@@ -80,7 +87,7 @@ class AllWeights:
 
     def __init__(self, policy: Policy) -> None:
         self.model = policy.model
-        self._policy = policy
+        self._policy, self._kind = policy, type(policy.model)
 
     def list_learned(self, model: Any) -> dict[str, Tensor]:
         """See ``LearnedWeights``."""
@@ -102,10 +109,16 @@ class AllWeights:
         """See ``LearnedWeights``."""
         self.save_model(folder / "model")
 
-    def load(self, folder: Path) -> None:
-        """See ``LearnedWeights``."""
-        saved = type(self.model).from_pretrained(folder / "model", dtype=self.model.dtype)
-        copy_weights(self.model, dict(saved.named_parameters()))
+    def load(self, folder: Path) -> Mapping[str, Tensor]:
+        """See ``LearnedWeights``. Whatever the number of ranks was that saved them."""
+        own = dict(self.model.named_parameters())
+        if has_tensors(folder / SHARDS):
+            saved = load_tensors(folder / SHARDS, own)
+        else:
+            model = self._kind.from_pretrained(folder / "model", dtype=self.model.dtype)
+            saved = {name: lay_out(weight.detach(), own[name]) for name, weight in model.named_parameters()}
+        copy_weights(self.model, saved)
+        return saved
 
     def save_model(self, folder: Path) -> None:
         """See ``LearnedWeights``."""
@@ -141,7 +154,7 @@ class AdapterWeights:
         save_adapter(self.model, folder / FOLDER, self._base["source"])
         (folder / FOLDER / "base.json").write_text(json.dumps(self._base) + "\n", encoding="utf-8")
 
-    def load(self, folder: Path) -> None:
+    def load(self, folder: Path) -> Mapping[str, Tensor]:
         """See ``LearnedWeights``.
 
         Raises:
@@ -152,6 +165,7 @@ class AdapterWeights:
             text = f"{self._base['source']} is not what the adapter in {folder} was trained on, {known['source']}"
             raise UserError(f"{text}: put it back, or remove the checkpoints to begin again", field="from")
         load_adapter(self.model, folder / FOLDER)
+        return self.list_learned(self.model)
 
     def save_model(self, folder: Path) -> None:
         """See ``LearnedWeights``. The adapter is merged, and lies beside the model too."""
@@ -186,7 +200,3 @@ def copy_weights(model: Any, weights: Mapping[str, Tensor]) -> None:
         if name in weights:
             parameter.copy_(weights[name])
 
-
-def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
-    """Write tensors as safetensors needs them: off the graph, contiguous, on the CPU."""
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)

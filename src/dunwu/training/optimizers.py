@@ -60,9 +60,13 @@ class Optimizer:
         for parameter in self._parameters.values():
             parameter.grad = None
 
+    def list_gradients(self) -> list[Tensor]:
+        """List the gradients so far, in the order of the parameters."""
+        return [p.grad for p in self._parameters.values() if p.grad is not None]
+
     def compute_grad_norm(self) -> Tensor:
         """Compute the Euclidean norm of the whole gradient; not finite where any part is not."""
-        return get_total_norm([p.grad for p in self._parameters.values() if p.grad is not None])
+        return get_total_norm(self.list_gradients())
 
     def step(self, grad_norm: Tensor, lr_share: float) -> None:
         """Make one update at ``lr_share`` of the peak learning rates; the gradient is clipped to the recipe's norm."""
@@ -85,8 +89,16 @@ class Optimizer:
             state |= {f"{name}/{key}": value for key, value in optimizer.state[self._tensor_of(name)].items()}
         return state
 
-    def load(self, state: Mapping[str, Tensor]) -> None:
-        """Take back what ``state`` gave, bit for bit."""
+    def load(self, state: Mapping[str, Tensor], weights: Mapping[str, Tensor]) -> None:
+        """Take back what ``export_state`` gave, bit for bit.
+
+        Args:
+            state: by ``parameter/quantity``.
+            weights: as they were saved. Ranks have no masters, because their weights are: they may go on here.
+        """
+        for name, master in self._masters.items():
+            if f"{name}/{MASTER}" not in state:
+                master.copy_(weights[name])
         for place, value in state.items():
             name, key = place.rsplit("/", 1)
             updated = self._tensor_of(name)

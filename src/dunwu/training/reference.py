@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from safetensors.torch import load_file
+from dunwu.training.learned_weights import LearnedWeights, copy_weights
+from dunwu.training.rank_group import RankGroup
+from dunwu.training.tensor_files import has_tensors, load_tensors
 
-from dunwu.training.learned_weights import LearnedWeights, copy_weights, save_tensors
-
-FILE = "reference.safetensors"
+FILE = "reference"
 
 
 class Reference:
@@ -20,11 +20,12 @@ class Reference:
 
     Args:
         weights: the policy's.
+        ranks: who holds them.
     """
 
-    def __init__(self, weights: LearnedWeights) -> None:
+    def __init__(self, weights: LearnedWeights, ranks: RankGroup) -> None:
         self.model: Any = weights.begin_reference()
-        self._weights = weights
+        self._weights, self._ranks = weights, ranks
 
     def refresh(self) -> None:
         """Make the policy as it is the reference."""
@@ -34,10 +35,10 @@ class Reference:
     def save(self, folder: Path) -> None:
         """Write what differs from the stage's first model; a base that is the reference itself is not written."""
         if kept := self._weights.list_learned(self.model):
-            save_tensors(kept, folder / FILE)
+            self._ranks.save_tensors(kept, folder / FILE)
 
     def load(self, folder: Path) -> None:
         """Take back what ``save`` wrote."""
-        if (folder / FILE).is_file():
+        if has_tensors(folder / FILE):
             self.refresh()
-            copy_weights(self.model, load_file(folder / FILE))
+            copy_weights(self.model, load_tensors(folder / FILE, self._weights.list_learned(self.model)))

@@ -19,6 +19,7 @@ from dunwu.models.policy import Policy
 from dunwu.models.weights import WeightUpdate
 from dunwu.training.critic import Critic
 from dunwu.training.learner import Learner
+from dunwu.training.rank_group import ONE_RANK, RankGroup
 from dunwu.training.reference import Reference
 from dunwu.training.steps import StepTrainer
 from dunwu.training.text_logprobs import compute_row_logprobs, compute_text_logprobs
@@ -58,7 +59,7 @@ class Trainer(StepTrainer[TrainStep], Protocol):
 
 
 class PolicyTrainer:
-    """GRPO and its relatives on one device. The algorithm's name is nowhere here: it is what ``algorithm`` computes.
+    """GRPO and its relatives, in one process or as one of several ranks. The algorithm's name is nowhere here: it is what ``algorithm`` computes.
 
     Args:
         policy: updated in place.
@@ -70,6 +71,7 @@ class PolicyTrainer:
         total_steps: updates in the whole stage, for the schedule.
         adapter: what learns in the place of the policy's weights; None: all of them.
         seed: of an adapter's first weights.
+        ranks: who holds the model. Every rank gets its own samples and microbatches, and makes the same calls.
 
     Raises:
         UserError: the model makes its logits in a way that is not known here, or cannot have the adapter.
@@ -87,16 +89,17 @@ class PolicyTrainer:
         critic: Critic | None = None,
         adapter: AdapterSpec | None = None,
         seed: int = 0,
+        ranks: RankGroup = ONE_RANK,
     ) -> None:
         check_head(policy.model)
-        self._learner = Learner(policy, optimizer, total_steps, update.gradient_checkpointing, adapter, seed)
-        self._algorithm, self._update, self._critic = algorithm, update, critic
+        self._learner = Learner(policy, optimizer, total_steps, update.gradient_checkpointing, adapter, seed, ranks)
+        self._algorithm, self._update, self._critic, self._ranks = algorithm, update, critic, ranks
         self._temperature = temperature
         self._step: TrainStep | None = None
         self._metrics: list[dict[str, Metric]] = []
         # The reference costs a pass over every sample, and mostly memory: only where the loss has a KL term.
         needs_reference = algorithm.spec.kl_coefficient > 0
-        self._reference = Reference(self._learner.weights) if needs_reference else None
+        self._reference = Reference(self._learner.weights, ranks) if needs_reference else None
         self._kl_in_reward = needs_reference and algorithm.spec.kl_in == "reward"
 
     @property
@@ -126,7 +129,11 @@ class PolicyTrainer:
         """See ``Trainer``."""
         spec = self._update
         return compute_text_logprobs(
-            self._learner.model, texts, tokens=spec.tokens_per_microbatch, chunk=spec.logprob_chunk
+            self._learner.model,
+            texts,
+            tokens=spec.tokens_per_microbatch,
+            chunk=spec.logprob_chunk,
+            ranks=self._ranks,
         )
 
     def begin_step(self, batch: TrainStep) -> int:
@@ -158,7 +165,11 @@ class PolicyTrainer:
 
     def optim_step(self, *, at: int) -> StepResult:
         """See ``steps.StepTrainer``."""
-        metrics = reduce(combine(self._metrics)) | self._learner.optim_step(at)
+        self._learner.check_step()
+        if self._critic:
+            self._critic.check_step()
+        parts = (part for of_rank in self._ranks.gather(self._metrics) for part in of_rank)
+        metrics = reduce(combine(parts)) | self._learner.optim_step(at)
         metrics |= self._critic.optim_step(at) if self._critic else {}
         return StepResult(policy_version=self.policy_version, metrics=metrics)
 
@@ -194,7 +205,7 @@ class PolicyTrainer:
     def _is_on_policy(self, samples: Sequence[GradedSample]) -> bool:
         """Say whether the update's own forward pass gives the old log-probabilities: one update, on fresh samples."""
         fresh = all(sample.policy_version == self.policy_version for sample in samples)
-        return self._update.minibatches * self._update.epochs == 1 and fresh
+        return self._update.minibatches * self._update.epochs == 1 and all(self._ranks.gather(fresh))
 
     def _logprobs(self, model: Any, samples: Sequence[GradedSample]) -> list[Float32[np.ndarray, " L"]]:
         """Compute log-probabilities of the loss slots under ``model``, without gradients."""
@@ -206,4 +217,5 @@ class PolicyTrainer:
             tokens=self._update.tokens_per_microbatch,
             temperature=self._temperature,
             chunk=self._update.logprob_chunk,
+            ranks=self._ranks,
         )
