@@ -199,4 +199,3 @@ def copy_weights(model: Any, weights: Mapping[str, Tensor]) -> None:
     for name, parameter in model.named_parameters():
         if name in weights:
             parameter.copy_(weights[name])
-
