@@ -25,6 +25,7 @@ from dunwu.rollout.seeds import derive_seed
 
 if TYPE_CHECKING:
     from dunwu.algorithms import Algorithm
+    from dunwu.training.rank_group import RankGroup
     from dunwu.training.reward import RewardTrainer
     from dunwu.training.supervised import SupervisedTrainer
     from dunwu.training.trainer import Trainer
@@ -92,12 +93,21 @@ class LocalExecutor:
         return EndpointEngine(server, "server")
 
     def build_policy_trainer(
-        self, stage: RLStage, policy: Policy, algorithm: Algorithm, *, seed: int, value_network: Policy | None = None
+        self,
+        stage: RLStage,
+        policy: Policy,
+        algorithm: Algorithm,
+        *,
+        seed: int,
+        value_network: Policy | None = None,
+        ranks: RankGroup | None = None,
     ) -> Trainer:
-        """See ``Executor.build_policy_trainer``."""
+        """See ``Executor.build_policy_trainer``; with ``ranks``, that of one of them."""
         from dunwu.training.critic import Critic
+        from dunwu.training.rank_group import ONE_RANK
         from dunwu.training.trainer import PolicyTrainer
 
+        ranks = ranks or ONE_RANK
         critic = None
         if stage.value and value_network:
             critic = Critic(
@@ -107,6 +117,7 @@ class LocalExecutor:
                 total_steps=stage.steps,
                 adapter=stage.adapter,
                 seed=derive_seed(seed, "value network"),
+                ranks=ranks,
             )
         return PolicyTrainer(
             policy,
@@ -118,6 +129,7 @@ class LocalExecutor:
             critic=critic,
             adapter=stage.adapter,
             seed=seed,
+            ranks=ranks,
         )
 
     def build_supervised_trainer(

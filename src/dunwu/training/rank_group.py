@@ -36,7 +36,7 @@ class RankGroup(Protocol):
         """Return what each rank brings, in the order of the ranks. All of them call it."""
 
     def even_out(self, buckets: list[list[int]]) -> list[list[int]]:
-        """Add empty buckets until every rank has as many: all must make the same forward passes. All of them call it."""
+        """Add empty buckets until every rank has as many: all make the same forward passes. All of them call it."""
 
     def sum_gradients(self, gradients: Sequence[Tensor]) -> None:
         """Add up, in place, gradients of parameters that every rank holds whole. All of them call it."""

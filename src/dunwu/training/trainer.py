@@ -59,7 +59,9 @@ class Trainer(StepTrainer[TrainStep], Protocol):
 
 
 class PolicyTrainer:
-    """GRPO and its relatives, in one process or as one of several ranks. The algorithm's name is nowhere here: it is what ``algorithm`` computes.
+    """GRPO and its relatives, in one process or as one of several ranks.
+
+    The algorithm's name is nowhere here: it is what ``algorithm`` computes.
 
     Args:
         policy: updated in place.
@@ -157,7 +159,7 @@ class PolicyTrainer:
             chunk=self._update.logprob_chunk,
         )
         output = self._algorithm.loss(logprobs.values, logprobs.entropy, batch, step)
-        groups = ", ".join(map(str, sorted(set(batch.group_ids))))
+        groups = ", ".join(map(str, sorted(set(batch.group_ids)))) or "none"
         place = f"microbatch {part + 1} of {len(step.microbatches)}, groups {groups}"
         self._learner.backward(output.loss, place)
         expected = self._critic.forward_backward(batch, step, place) if self._critic else {}

@@ -1,0 +1,90 @@
+"""Builds the policy trainer of a stage over several workers, each of which opens the models for itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+
+import torch
+
+from dunwu import algorithms
+from dunwu.config.schema import ModelSpec, RLStage
+from dunwu.execution.local import LocalExecutor
+from dunwu.models.places import find_device
+from dunwu.training.rank_group import RankGroup
+from dunwu.training.rank_host import RankHost
+from dunwu.training.ranks import RankedTrainer
+from dunwu.training.trainer import Trainer
+from dunwu.workers.worker import Launcher
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankRecipe:
+    """All that a rank needs to build its trainer, wherever it is.
+
+    Attributes:
+        stage: the recipe's.
+        model: how the stage's models are held.
+        source: the model that the stage starts from, as all ranks find it.
+        seed: of an adapter's first weights.
+        value_source: the value network's, where there is one.
+        value_seed: of its new head.
+    """
+
+    stage: RLStage
+    model: ModelSpec
+    source: str
+    seed: int
+    value_source: str | None = None
+    value_seed: int = 0
+
+
+def build_ranked_trainer(
+    launcher: Launcher, count: int, recipe: RankRecipe, *, cpus: int = 1, gpus: float = 0.0
+) -> RankedTrainer:
+    """Build the trainer of a stage of reinforcement learning over several ranks.
+
+    Args:
+        launcher: starts the workers, and ends them.
+        count: of the ranks.
+        recipe: what they build.
+        cpus: cores of each.
+        gpus: devices of each.
+
+    Raises:
+        UserError: there is no place for a worker; or see ``Executor.build_policy_trainer``.
+        WorkerLost: a rank was lost before it was ready.
+    """
+    host = partial(RankHost, find_device(recipe.model.device).type)
+    workers = [launcher.launch(f"training rank {rank}", host, cpus=cpus, gpus=gpus) for rank in range(count)]
+    tokens = recipe.stage.update.tokens_per_microbatch
+    return RankedTrainer(workers, partial(build_rank, recipe), tokens_per_microbatch=tokens)
+
+
+def build_rank(recipe: RankRecipe, ranks: RankGroup) -> Trainer:
+    """Build the trainer of one rank, in its worker.
+
+    Args:
+        recipe: what is built.
+        ranks: of the trainer.
+
+    Raises:
+        UserError: see ``Executor.build_policy_trainer``.
+    """
+    stage = recipe.stage
+    executor = LocalExecutor(recipe.model, _ignore)
+    policy = executor.open_policy(recipe.source, longest=stage.longest_sequence, learns=True, generates=False)
+    algorithm = algorithms.build(
+        stage.algorithm, stage.value, max_new_tokens=stage.rollout.max_new_tokens, correct_kl=stage.corrects_kl
+    )
+    value_network = None
+    if recipe.value_source is not None:
+        torch.manual_seed(recipe.value_seed)
+        value_network = executor.open_scorer(recipe.value_source, longest=stage.longest_sequence, new_head=True)
+    return executor.build_policy_trainer(
+        stage, policy, algorithm, seed=recipe.seed, value_network=value_network, ranks=ranks
+    )
+
+
+def _ignore(message: str) -> None:
+    """Take what the driver says too, when it opens the same model."""
