@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Float32, Int32
 from torch import distributed
+from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]
 from torch.distributed.device_mesh import init_device_mesh
 
 from dunwu.algorithms.batching import TrainStep
@@ -32,15 +33,16 @@ class RankHost:
     """
 
     _trainer: Trainer
-    _store: distributed.Store
+    _store: Store
 
     def __init__(self, device: str = "cpu", seconds: float = 60.0, address: str = "127.0.0.1") -> None:
         self._device, self._limit, self._address = device, timedelta(seconds=seconds), address
 
     def offer_address(self) -> tuple[str, int]:
         """Open the place where the ranks find each other, in the first of them."""
-        self._store = distributed.TCPStore(self._address, 0, is_master=True, wait_for_workers=False, timeout=self._limit)
-        return self._address, self._store.port
+        store = TCPStore(self._address, 0, is_master=True, wait_for_workers=False, timeout=self._limit)
+        self._store = store
+        return self._address, store.port
 
     def join(self, address: tuple[str, int], rank: int, count: int, build: BuildTrainer) -> int:
         """Enter a group of ranks, out of the one before, and build this rank's trainer.
@@ -57,14 +59,12 @@ class RankHost:
         if distributed.is_initialized():
             distributed.destroy_process_group()
         if rank:
-            self._store = distributed.TCPStore(*address, is_master=False, timeout=self._limit)
+            self._store = TCPStore(*address, is_master=False, timeout=self._limit)
         backend = "gloo"
         if self._device == "cuda":
             backend = "cpu:gloo,cuda:nccl"  # objects go over the CPU
             torch.cuda.set_device(rank % torch.cuda.device_count())
-        distributed.init_process_group(
-            backend, store=self._store, rank=rank, world_size=count, timeout=self._limit
-        )
+        distributed.init_process_group(backend, store=self._store, rank=rank, world_size=count, timeout=self._limit)
         self._trainer = build(ShardedRanks(init_device_mesh(self._device, (count,))))
         return self._trainer.policy_version
 

@@ -98,7 +98,9 @@ class RankedTrainer:
         """Give each rank some of the items, and return what it found in the order of the items."""
         hands = deal(lengths, len(self._workers))
         answers = self._call_each(method, [([items[i] for i in hand],) for hand in hands])
-        found = {i: one for hand, answer in zip(hands, answers, strict=True) for i, one in zip(hand, answer, strict=True)}
+        found: dict[int, Any] = {}
+        for hand, answer in zip(hands, answers, strict=True):
+            found |= zip(hand, answer, strict=True)
         return [found[i] for i in range(len(items))]
 
     def _call_all(self, method: str, *arguments: Any) -> list[Any]:
@@ -122,7 +124,7 @@ def _call(workers: Sequence[Worker], method: str, arguments: Sequence[tuple[Any,
     while open_calls:
         done, open_calls = wait(open_calls, return_when=FIRST_EXCEPTION)
         errors += [error for future in futures if future in done and (error := future.exception())]
-        if open_calls and any(isinstance(error, WorkerLost) for error in errors):
+        if any(isinstance(error, WorkerLost) for error in errors):
             for worker in workers:  # the others would wait for it
                 worker.kill()
     if errors:

@@ -68,7 +68,7 @@ class ShardedRanks:
         if whole:
             summed = torch.cat([gradient.flatten() for gradient in whole])
             distributed.all_reduce(summed, group=self._mesh.get_group())
-            for gradient, part in zip(whole, summed.split([each.numel() for each in whole]), strict=True):
+            for gradient, part in zip(whole, torch.split(summed, [each.numel() for each in whole]), strict=True):
                 gradient.copy_(part.view_as(gradient))
 
     def own_part(self, tensor: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ class ShardedRanks:
     def save_tensors(self, tensors: Mapping[str, Tensor], path: Path) -> None:
         """See ``RankGroup``."""
         if any(isinstance(tensor, DTensor) for tensor in tensors.values()):
-            save_shards(tensors, path)
+            save_shards(tensors, path, rank=self._mesh.get_rank(), ranks=self._mesh.size())
         elif self.is_first():
             save_tensors(tensors, path)
 
@@ -125,7 +125,8 @@ class ShardedWeights(AllWeights):
 
     def save(self, folder: Path) -> None:
         """See ``LearnedWeights``. Every rank writes a file of its own."""
-        save_shards(dict(self.model.named_parameters()), folder / SHARDS)
+        weights = dict(self.model.named_parameters())
+        save_shards(weights, folder / SHARDS, rank=self._mesh.get_rank(), ranks=self._mesh.size())
 
     def save_model(self, folder: Path) -> None:
         """See ``LearnedWeights``. The first rank writes, without a second copy of tied weights."""

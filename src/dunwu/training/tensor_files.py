@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from warnings import catch_warnings, simplefilter
@@ -10,6 +11,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.distributed.tensor import DTensor, distribute_tensor
+
+SHARDING, OFFSETS = "DCP_SHARDING_INFO", "saved_offsets"
+"""What a file says of its tensors: at which row of the whole one each begins."""
 
 
 def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
@@ -23,20 +27,30 @@ def save_tensors(tensors: Mapping[str, Tensor], path: Path) -> None:
     save_file(plain, path.with_suffix(".safetensors"))
 
 
-def save_shards(tensors: Mapping[str, Tensor], folder: Path) -> None:
-    """Write what this rank holds of each tensor; all ranks call it. The same state gives the same bytes.
+def save_shards(tensors: Mapping[str, Tensor], folder: Path, *, rank: int, ranks: int) -> None:
+    """Write what this rank holds of each tensor, as ``torch.distributed.checkpoint`` reads it in safetensors.
 
-    Torch's own format would do, but its ``.metadata`` is a pickle, whose bytes differ from one time to the next.
+    Its own writers would do, but their bytes differ from one time to the next, and all but one write a pickle.
 
     Args:
         tensors: by name; those that every rank has whole are written once.
         folder: is made.
+        rank: which rank this is.
+        ranks: how many write.
     """
-    from torch.distributed import checkpoint
-    from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter
-
-    state = {name: tensor.detach() for name, tensor in tensors.items()}
-    checkpoint.save(state, storage_writer=HuggingFaceStorageWriter(str(folder), save_distributed=True))
+    own: dict[str, Tensor] = {}
+    places: dict[str, dict[str, list[int]]] = {}
+    for name, tensor in tensors.items():
+        part, place = tensor, [0] * tensor.ndim
+        if isinstance(tensor, DTensor):
+            part = tensor.to_local()
+            place[0] = rank * -(-len(tensor) // ranks)
+        elif rank:
+            continue
+        if part.numel():
+            own[name], places[name] = part.detach().cpu().contiguous(), {OFFSETS: place}
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(own, folder / f"rank-{rank:05d}.safetensors", metadata={SHARDING: json.dumps(places, sort_keys=True)})
 
 
 def has_tensors(path: Path) -> bool:
@@ -73,15 +87,18 @@ def lay_out(tensor: Tensor, like: Tensor | None) -> Tensor:
 
 
 def _load_shards(folder: Path, find_layout: Callable[[str, torch.Size], Tensor | None]) -> dict[str, Tensor]:
-    from torch.distributed import checkpoint, is_initialized
+    from torch.distributed import is_initialized
     from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
+    from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+    from torch.distributed.checkpoint.state_dict_loader import load
 
     state: dict[str, Tensor] = {}
     for name, stored in HuggingFaceStorageReader(str(folder)).read_metadata().state_dict_metadata.items():
+        assert isinstance(stored, TensorStorageMetadata), "safetensors hold nothing else"
         layout = find_layout(name, stored.size)
         dtype = stored.properties.dtype
         state[name] = torch.empty(stored.size, dtype=dtype) if layout is None else torch.empty_like(layout, dtype=dtype)
     with catch_warnings():
         simplefilter("ignore", UserWarning)  # that one process alone reads is what is wanted
-        checkpoint.load(state, storage_reader=HuggingFaceStorageReader(str(folder)), no_dist=not is_initialized())
+        load(state, storage_reader=HuggingFaceStorageReader(str(folder)), no_dist=not is_initialized())
     return state
