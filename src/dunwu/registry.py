@@ -195,6 +195,18 @@ class Registry:
             return None
         return f"{self._entries[reference].file if module.startswith(FILE_MODULE) else module}:{path}"
 
+    def name_elsewhere(self, name: str, field: str) -> str:
+        """Return the name by which another process of the run finds what stands behind a name.
+
+        Raises:
+            UserError: No name of it is known there; ``field`` says where it stands in the recipe.
+        """
+        found = self.portable(name) if self.is_registered(name) else name
+        if found is None:
+            text = f"{name} is known in this process alone, and workers cannot find it: name it as FILE.py:NAME"
+            raise UserError(text, field=field)
+        return found
+
     def _target(self, reference: str) -> object:
         if problem := self.problem_with(reference):
             raise UserError(problem)

@@ -38,21 +38,35 @@ def distribute(step: TrainStep, ranks: int, tokens_per_microbatch: int) -> list[
         The share of each rank.
     """
     rows = [row for batch in step.microbatches for row in _split(batch)]
-    lengths = [len(row) for row in rows]
-    shares = []
-    for own in deal(lengths, ranks):
-        groups = [rows[i].group_id for i in own]
-        buckets = make_buckets([lengths[i] for i in own], groups, tokens_per_microbatch)
-        shares.append([_join([rows[own[i]] for i in bucket]) for bucket in buckets])
-    count, empty = max(map(len, shares)), _empty(rows[0])
+    groups, empty = [row.group_id for row in rows], _empty(rows[0])
     return [
         TrainStep(
-            microbatches=tuple(share + [empty] * (count - len(share))),
+            microbatches=tuple(_join([rows[i] for i in bucket]) if bucket else empty for bucket in buckets),
             num_loss_tokens=step.num_loss_tokens,
             num_sequences=step.num_sequences,
         )
-        for share in shares
+        for buckets in deal_buckets([len(row) for row in rows], groups, tokens_per_microbatch, ranks)
     ]
+
+
+def deal_buckets(lengths: Sequence[int], groups: Sequence[int], budget: int, ranks: int) -> list[list[list[int]]]:
+    """Deal sequences out and cut what each rank has into buckets, as many for each: the last ones may be empty.
+
+    Args:
+        lengths: tokens of each sequence.
+        groups: the group of each.
+        budget: tokens of a bucket, see ``batching.make_buckets``.
+        ranks: how many there are.
+
+    Returns:
+        For each rank the indices of each bucket's sequences.
+    """
+    shares = []
+    for hand in deal(lengths, ranks):
+        buckets = make_buckets([lengths[i] for i in hand], [groups[i] for i in hand], budget)
+        shares.append([[hand[i] for i in bucket] for bucket in buckets])
+    count = max(map(len, shares))
+    return [share + [[]] * (count - len(share)) for share in shares]
 
 
 def deal(lengths: Sequence[int], ranks: int) -> list[list[int]]:

@@ -102,10 +102,11 @@ class DistributedExecutor(LocalExecutor):
         source, longest = next((source, longest) for known, source, longest in self._opened if known is policy)
         count = self._workers.rollout
         threads = self._workers.rollout_threads or max(1, (self._spec.threads or usable_cores()) // count)
+        engine = registry.engines.name_elsewhere(self._spec.engine, "model.engine")
         make_host = partial(
             make_engine_host,
             source,
-            self._spec.model_copy(update={"threads": threads, "engine": self._name_engine()}),
+            self._spec.model_copy(update={"threads": threads, "engine": engine}),
             longest=longest,
             max_sequences=-(-max_sequences // count),
             dtype=dtype,
@@ -118,17 +119,6 @@ class DistributedExecutor(LocalExecutor):
             message=self._message,
             publisher=self._site.make_publisher(),
         )
-
-    def _name_engine(self) -> str:
-        """Return the reference by which a worker finds the engine."""
-        name = self._spec.engine
-        if not registry.engines.is_registered(name):
-            return name
-        reference = registry.engines.portable(name)
-        if reference is None:
-            text = f"{name} is known in this process alone, and workers cannot find it: name it as FILE.py:NAME"
-            raise UserError(text, field="model.engine")
-        return reference
 
 
 def make_engine_host(

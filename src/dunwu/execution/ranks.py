@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 
-from dunwu import algorithms
+from dunwu import algorithms, registry
+from dunwu.algorithms.group_baselines import GAE
 from dunwu.config.schema import ModelSpec, RLStage
-from dunwu.execution.local import LocalExecutor
+from dunwu.execution.local import LocalExecutor, use_threads
+from dunwu.machine import usable_cores
 from dunwu.models.places import find_device
 from dunwu.training.rank_group import RankGroup
 from dunwu.training.rank_host import RankHost
@@ -24,7 +26,7 @@ class RankRecipe:
 
     Attributes:
         stage: the recipe's.
-        model: how the stage's models are held.
+        model: how the stage's models are held; without a number of threads, ranks share this machine's cores.
         source: the model that the stage starts from, as all ranks find it.
         seed: of an adapter's first weights.
         value_source: the value network's, where there is one.
@@ -39,24 +41,26 @@ class RankRecipe:
     value_seed: int = 0
 
 
-def build_ranked_trainer(
-    launcher: Launcher, count: int, recipe: RankRecipe, *, cpus: int = 1, gpus: float = 0.0
-) -> RankedTrainer:
+def build_ranked_trainer(launcher: Launcher, count: int, recipe: RankRecipe, *, gpus: float = 0.0) -> RankedTrainer:
     """Build the trainer of a stage of reinforcement learning over several ranks.
 
     Args:
         launcher: starts the workers, and ends them.
         count: of the ranks.
         recipe: what they build.
-        cpus: cores of each.
         gpus: devices of each.
 
     Raises:
-        UserError: there is no place for a worker; or see ``Executor.build_policy_trainer``.
+        UserError: there is no place for a worker; no other process could find the loss by its name; or see
+            ``Executor.build_policy_trainer``.
         WorkerLost: a rank was lost before it was ready.
     """
+    threads = recipe.model.threads or max(1, usable_cores() // count)
+    recipe = replace(
+        recipe, stage=_name_functions(recipe.stage), model=recipe.model.model_copy(update={"threads": threads})
+    )
     host = partial(RankHost, find_device(recipe.model.device).type)
-    workers = [launcher.launch(f"training rank {rank}", host, cpus=cpus, gpus=gpus) for rank in range(count)]
+    workers = [launcher.launch(f"training rank {rank}", host, cpus=threads, gpus=gpus) for rank in range(count)]
     tokens = recipe.stage.update.tokens_per_microbatch
     return RankedTrainer(workers, partial(build_rank, recipe), tokens_per_microbatch=tokens)
 
@@ -72,7 +76,8 @@ def build_rank(recipe: RankRecipe, ranks: RankGroup) -> Trainer:
         UserError: see ``Executor.build_policy_trainer``.
     """
     stage = recipe.stage
-    executor = LocalExecutor(recipe.model, _ignore)
+    use_threads(recipe.model.threads)
+    executor = LocalExecutor(recipe.model, lambda line: None)  # the driver opens the same model, and says what it is
     policy = executor.open_policy(recipe.source, longest=stage.longest_sequence, learns=True, generates=False)
     algorithm = algorithms.build(
         stage.algorithm, stage.value, max_new_tokens=stage.rollout.max_new_tokens, correct_kl=stage.corrects_kl
@@ -86,5 +91,10 @@ def build_rank(recipe: RankRecipe, ranks: RankGroup) -> Trainer:
     )
 
 
-def _ignore(message: str) -> None:
-    """Take what the driver says too, when it opens the same model."""
+def _name_functions(stage: RLStage) -> RLStage:
+    """Name the functions of an algorithm as every process finds them."""
+    spec = stage.algorithm
+    names = {"loss": registry.losses.name_elsewhere(spec.loss, "algorithm.loss")}
+    if spec.advantage != GAE:
+        names["advantage"] = registry.advantages.name_elsewhere(spec.advantage, "algorithm.advantage")
+    return stage.model_copy(update={"algorithm": spec.model_copy(update=names)})

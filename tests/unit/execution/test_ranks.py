@@ -1,0 +1,98 @@
+"""The trainer of a recipe's stage over ranks: each opens the models for itself, and together they learn the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from dunwu import algorithms, register
+from dunwu.algorithms.batching import make_train_step
+from dunwu.config.schema import ModelSpec, RLStage
+from dunwu.errors import UserError
+from dunwu.execution.local import LocalExecutor, use_threads
+from dunwu.execution.ranks import RankRecipe, build_ranked_trainer
+from dunwu.training.steps import take_step
+from dunwu.types import GradedSample, TrainSample
+from dunwu.workers.process import ProcessLauncher
+
+STAGE: dict[str, Any] = {
+    "kind": "rl",
+    "from": "nano-base",
+    "steps": 2,
+    "tasks": [{"task": "countdown", "levels": [3]}],
+    "algorithm": {"advantage": "gae"},
+    "value": {},
+    "adapter": {"rank": 2},
+}
+SEED, VALUE_SEED = 3, 5
+
+
+def make_recipe(**changes: Any) -> RankRecipe:
+    stage = RLStage.model_validate(STAGE)
+    recipe = RankRecipe(
+        stage=stage,
+        model=ModelSpec(device="cpu", threads=1),
+        source="nano-base",
+        seed=SEED,
+        value_source="nano-base",
+        value_seed=VALUE_SEED,
+    )
+    return replace(recipe, **changes)
+
+
+def test_ranks_build_what_one_process_builds() -> None:
+    """The same adapter and the same new head of the value network, from the same seeds."""
+    recipe, launcher, before = make_recipe(), ProcessLauncher(), torch.get_num_threads()
+    use_threads(1)
+    try:
+        many = build_ranked_trainer(launcher, 2, recipe)
+        executor, stage = LocalExecutor(recipe.model, lambda line: None), recipe.stage
+        policy = executor.open_policy("nano-base", longest=64, learns=True, generates=False)
+        torch.manual_seed(VALUE_SEED)
+        network = executor.open_scorer("nano-base", longest=64, new_head=True)
+        algorithm = algorithms.build(stage.algorithm, stage.value, max_new_tokens=8)
+        one = executor.build_policy_trainer(stage, policy, algorithm, seed=SEED, value_network=network)
+        samples = [make_sample(length, length / 10) for length in (4, 9, 6)]
+        steps = []
+        for trainer in (one, many):
+            logprobs = trainer.compute_logprobs(samples)
+            advantages = [np.where(sample.loss_mask, sample.reward, 0).astype(np.float32) for sample in samples]
+            batch = [
+                TrainSample(sample=sample, logprobs=own, advantages=each, returns=each, kept_advantages=each)
+                for sample, own, each in zip(samples, logprobs, advantages, strict=True)
+            ]
+            steps.append(make_train_step(batch, 64))
+        for at in range(2):
+            alone, together = take_step(one, steps[0], at=at), take_step(many, steps[1], at=at)
+            assert together.metrics == pytest.approx(alone.metrics, rel=1e-4, abs=1e-6)
+    finally:
+        launcher.close()
+        use_threads(before)
+
+
+def make_sample(length: int, reward: float) -> GradedSample:
+    mask = np.arange(length) >= 2
+    return GradedSample(
+        token_ids=(np.arange(length, dtype=np.int32) * 7) % 300,
+        loss_mask=mask,
+        sampler_logprobs=-mask.astype(np.float32),
+        group_id=0,
+        member=length,
+        reward=reward,
+        policy_version=0,
+    )
+
+
+def test_a_loss_that_ranks_cannot_find_is_refused_before_they_start() -> None:
+    @register.loss("mine")
+    def mine(*_: Any) -> Any: ...
+
+    stage = RLStage.model_validate(STAGE | {"algorithm": {"advantage": "gae", "loss": "mine"}})
+    launcher = ProcessLauncher()
+    with pytest.raises(UserError, match=r"algorithm\.loss: mine is known in this process alone"):
+        build_ranked_trainer(launcher, 2, make_recipe(stage=stage))
+    assert launcher._workers == []
