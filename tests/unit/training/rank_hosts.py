@@ -24,8 +24,9 @@ TEMPERATURE = 0.9
 
 @dataclass(frozen=True)
 class Build:
-    """How a trainer of the nano base is built, in one process or in each rank."""
+    """How a trainer is built, in one process or in each rank."""
 
+    source: str = "nano-base"
     optimizer: Literal["adamw", "muon"] = "adamw"
     checkpointing: bool = False
     adapter: bool = False
@@ -50,7 +51,7 @@ class Build:
             max_new_tokens=40,
         )
         return PolicyTrainer(
-            load_policy("nano-base", dtype=getattr(torch, self.dtype)),
+            load_policy(self.source, dtype=getattr(torch, self.dtype)),
             algorithm,
             optimizer,
             update,
