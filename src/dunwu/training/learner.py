@@ -21,6 +21,7 @@ from dunwu.training.rank_group import ONE_RANK, RankGroup
 from dunwu.training.schedule import compute_lr_share
 from dunwu.training.tensor_files import load_tensors
 
+FILE = "trainer.json"
 OPTIMIZER = "optimizer"
 """Under which the optimizer's state lies in a checkpoint."""
 
@@ -124,7 +125,7 @@ class Learner:
         self.weights.save(folder)
         self._ranks.save_tensors(self._optimizer.export_state(), folder / OPTIMIZER)
         if self._ranks.is_first():
-            (folder / "trainer.json").write_text(json.dumps({"policy_version": self.version}) + "\n", encoding="utf-8")
+            (folder / FILE).write_text(json.dumps({"policy_version": self.version}) + "\n", encoding="utf-8")
 
     def save_model(self, folder: Path) -> None:
         """Write the model alone, an ordinary transformers folder."""
@@ -135,7 +136,13 @@ class Learner:
         saved = self.weights.load(folder)
         state = load_tensors(folder / OPTIMIZER, self.weights.list_learned(self.model))
         self._optimizer.load(state, saved)
-        self.version = json.loads((folder / "trainer.json").read_text(encoding="utf-8"))["policy_version"]
+        self.version = read_version(folder)
+
+
+def read_version(folder: Path) -> int:
+    """Return the number of updates behind a checkpoint."""
+    version: int = json.loads((folder / FILE).read_text(encoding="utf-8"))["policy_version"]
+    return version
 
 
 def _prepare(model: Any, gradient_checkpointing: bool) -> None:

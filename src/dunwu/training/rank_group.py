@@ -12,6 +12,7 @@ from typing import Protocol, TypeVar
 
 from torch import Tensor
 
+from dunwu.algorithms.batching import make_buckets
 from dunwu.config.schema import AdapterSpec
 from dunwu.models.policy import Policy
 from dunwu.training.learned_weights import LearnedWeights, choose_weights
@@ -34,6 +35,14 @@ class RankGroup(Protocol):
 
     def gather(self, own: PartT) -> list[PartT]:
         """Return what each rank brings, in the order of the ranks. All of them call it."""
+
+    def share_buckets(self, lengths: Sequence[int], budget: int) -> list[list[int]]:
+        """Cut a batch that every rank has into buckets, and return this rank's; see ``dealing.deal_buckets``.
+
+        Args:
+            lengths: tokens of each sequence, the same on every rank.
+            budget: tokens of a bucket.
+        """
 
     def even_out(self, buckets: list[list[int]]) -> list[list[int]]:
         """Add empty buckets until every rank has as many: all make the same forward passes. All of them call it."""
@@ -66,6 +75,10 @@ class OneRank:
     def gather(self, own: PartT) -> list[PartT]:
         """See ``RankGroup``."""
         return [own]
+
+    def share_buckets(self, lengths: Sequence[int], budget: int) -> list[list[int]]:
+        """See ``RankGroup``."""
+        return make_buckets(lengths, range(len(lengths)), budget)
 
     def even_out(self, buckets: list[list[int]]) -> list[list[int]]:
         """See ``RankGroup``."""

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Float32, Int32
 from torch import distributed
 from torch.distributed import Store, TCPStore  # type: ignore[attr-defined]
 from torch.distributed.device_mesh import init_device_mesh
 
-from dunwu.algorithms.batching import TrainStep
-from dunwu.models.weights import WeightUpdate
 from dunwu.training.rank_group import RankGroup
 from dunwu.training.sharded import ShardedRanks
-from dunwu.training.trainer import Trainer
-from dunwu.types import GradedSample, SampleLogprobs, StepResult
 
-BuildTrainer = Callable[[RankGroup], Trainer]
+BuildTrainer = Callable[[RankGroup], Any]
+"""Builds a rank's trainer, of whichever kind; a function of a module or a ``partial`` of one."""
+NOTHING: Mapping[str, Any] = {}
 
 
 class RankHost:
@@ -32,7 +28,7 @@ class RankHost:
         address: of this machine, as the other ranks reach it.
     """
 
-    _trainer: Trainer
+    _trainer: Any
     _store: Store
 
     def __init__(self, device: str = "cpu", seconds: float = 60.0, address: str = "127.0.0.1") -> None:
@@ -44,17 +40,14 @@ class RankHost:
         self._store = store
         return self._address, store.port
 
-    def join(self, address: tuple[str, int], rank: int, count: int, build: BuildTrainer) -> int:
+    def join(self, address: tuple[str, int], rank: int, count: int, build: BuildTrainer) -> None:
         """Enter a group of ranks, out of the one before, and build this rank's trainer.
 
         Args:
             address: that of the first rank.
             rank: which of them this is.
             count: how many they are.
-            build: builds the trainer; a function of a module or a ``partial`` of one.
-
-        Returns:
-            The version of the policy.
+            build: builds the trainer.
         """
         if distributed.is_initialized():
             distributed.destroy_process_group()
@@ -66,53 +59,16 @@ class RankHost:
             torch.cuda.set_device(rank % torch.cuda.device_count())
         distributed.init_process_group(backend, store=self._store, rank=rank, world_size=count, timeout=self._limit)
         self._trainer = build(ShardedRanks(init_device_mesh(self._device, (count,))))
-        return self._trainer.policy_version
 
-    def begin_step(self, share: TrainStep) -> int:
-        """See ``StepTrainer``; each rank gets its share."""
-        return self._trainer.begin_step(share)
+    def ask(self, method: str, arguments: Sequence[Any] = (), named: Mapping[str, Any] = NOTHING) -> Any:
+        """Call a method of this rank's trainer.
 
-    def forward_backward(self, part: int) -> None:
-        """See ``StepTrainer``."""
-        self._trainer.forward_backward(part)
-
-    def optim_step(self, at: int) -> StepResult:
-        """See ``StepTrainer``. All ranks return the same."""
-        return self._trainer.optim_step(at=at)
-
-    def compute_logprobs(self, samples: Sequence[GradedSample]) -> list[SampleLogprobs]:
-        """See ``Trainer``; each rank gets its share."""
-        return self._trainer.compute_logprobs(samples)
-
-    def compute_policy_logprobs(self, samples: Sequence[GradedSample]) -> list[Float32[np.ndarray, " L"]]:
-        """See ``Trainer``; each rank gets its share."""
-        return self._trainer.compute_policy_logprobs(samples)
-
-    def compute_text_logprobs(self, texts: Sequence[Int32[np.ndarray, " L"]]) -> list[Float32[np.ndarray, " L"]]:
-        """See ``Trainer``; each rank gets its share."""
-        return self._trainer.compute_text_logprobs(texts)
-
-    def export_weights(self) -> WeightUpdate:
-        """See ``Trainer``. The first rank describes the weights, the others nothing."""
-        return self._trainer.export_weights()
-
-    def refresh_reference(self) -> None:
-        """See ``Trainer``."""
-        self._trainer.refresh_reference()
-
-    def save(self, folder: Path) -> None:
-        """See ``Trainer``. The folder is there; each rank writes its files into it."""
-        self._trainer.save(folder)
-
-    def save_model(self, folder: Path) -> None:
-        """See ``Trainer``. The first rank writes."""
-        self._trainer.save_model(folder)
-
-    def load(self, folder: Path) -> int:
-        """See ``Trainer``.
+        Args:
+            method: its name.
+            arguments: of this rank: its share of samples, or what all ranks get.
+            named: the same, by name.
 
         Returns:
-            The version of the policy.
+            What the method returns.
         """
-        self._trainer.load(folder)
-        return self._trainer.policy_version
+        return getattr(self._trainer, method)(*arguments, **named)

@@ -15,11 +15,12 @@ from jaxtyping import Float, Float32, Int32
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits, logsigmoid
 
-from dunwu.algorithms.batching import make_buckets, pad_rows
+from dunwu.algorithms.batching import EMPTY_ROW, make_buckets, pad_rows
 from dunwu.config.schema import AdapterSpec, OptimizerSpec, PassSpec
 from dunwu.models.policy import Policy
 from dunwu.models.scalar_head import score_sequences
 from dunwu.training.learner import Learner
+from dunwu.training.rank_group import ONE_RANK, RankGroup
 from dunwu.types import StepResult
 
 Tokens = Int32[np.ndarray, " L"]
@@ -71,7 +72,7 @@ class VerdictBatch:
 
 
 class RewardTrainer:
-    """One device, one optimizer step at a time.
+    """One optimizer step at a time, in one process or as one of several ranks.
 
     Args:
         scorer: a model with a head of one number, see ``models.load.load_scorer``; updated in place.
@@ -80,6 +81,7 @@ class RewardTrainer:
         total_steps: updates in the whole stage, for the schedule.
         adapter: what learns in the place of the weights, beside the head; None: all of them.
         seed: of an adapter's first weights.
+        ranks: who holds the model. Every rank gets the whole batch, and takes its share.
     """
 
     def __init__(
@@ -91,9 +93,10 @@ class RewardTrainer:
         total_steps: int,
         adapter: AdapterSpec | None = None,
         seed: int = 0,
+        ranks: RankGroup = ONE_RANK,
     ) -> None:
-        self._learner = Learner(scorer, optimizer, total_steps, passes.gradient_checkpointing, adapter, seed)
-        self._passes = passes
+        self._learner = Learner(scorer, optimizer, total_steps, passes.gradient_checkpointing, adapter, seed, ranks)
+        self._passes, self._ranks = passes, ranks
         self._batch: PairBatch | VerdictBatch = VerdictBatch(each=(), good=())
         self._parts: list[list[int]] = []
         self._loss, self._right = 0.0, 0
@@ -108,7 +111,8 @@ class RewardTrainer:
     def begin_step(self, batch: PairBatch | VerdictBatch) -> int:
         """See ``steps.StepTrainer``. The metric ``accuracy`` is that of the weights before the step."""
         self._learner.zero_grad()
-        self._batch, self._parts = batch, self._cut(batch.lengths)
+        self._batch = batch
+        self._parts = self._ranks.share_buckets(batch.lengths, self._passes.tokens_per_microbatch)
         self._loss, self._right = 0.0, 0
         return len(self._parts)
 
@@ -122,22 +126,23 @@ class RewardTrainer:
 
     def optim_step(self, *, at: int) -> StepResult:
         """See ``steps.StepTrainer``."""
+        self._learner.check_step()
         count = len(self._batch.lengths)
-        metrics = {"loss": self._loss / count, "accuracy": self._right / count} | self._learner.optim_step(at)
+        losses, rights = zip(*self._ranks.gather((self._loss, self._right)), strict=True)
+        metrics = {"loss": sum(losses) / count, "accuracy": sum(rights) / count} | self._learner.optim_step(at)
         return StepResult(policy_version=self.version, metrics=metrics)
 
     def score(self, texts: Sequence[Tokens]) -> Float32[np.ndarray, " N"]:
-        """Score each text, without gradients."""
+        """Score each text, without gradients; every rank scores texts of its own."""
         found = np.zeros(len(texts), dtype=np.float32)
+        lengths, budget = list(map(len, texts)), self._passes.tokens_per_microbatch
         with torch.no_grad():
-            for part in self._cut(list(map(len, texts))):
+            for part in self._ranks.even_out(make_buckets(lengths, range(len(texts)), budget)):
                 found[part] = self._scores([texts[i] for i in part]).cpu().numpy()
         return found
 
-    def _cut(self, lengths: Sequence[int]) -> list[list[int]]:
-        return make_buckets(lengths, range(len(lengths)), self._passes.tokens_per_microbatch)
-
     def _scores(self, texts: Sequence[Tokens]) -> Tensor:
-        device = self._learner.model.device
-        lengths = torch.tensor([len(text) for text in texts], device=device)
-        return score_sequences(self._learner.model, pad_rows(texts, torch.int64).to(device), lengths)
+        rows, device = texts or [EMPTY_ROW], self._learner.model.device
+        lengths = torch.tensor([len(row) for row in rows], device=device)
+        scores = score_sequences(self._learner.model, pad_rows(rows, torch.int64).to(device), lengths)
+        return scores[: len(texts)]

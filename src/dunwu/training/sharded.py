@@ -21,6 +21,7 @@ from torch.distributed.device_mesh import DeviceMesh
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor
 
+from dunwu.algorithms.dealing import deal_buckets
 from dunwu.config.schema import AdapterSpec
 from dunwu.models.module_calls import METHOD, add_method
 from dunwu.models.policy import Policy
@@ -57,6 +58,10 @@ class ShardedRanks:
         found: list[Any] = [None] * self._mesh.size()
         distributed.all_gather_object(found, own, group=self._mesh.get_group())
         return found
+
+    def share_buckets(self, lengths: Sequence[int], budget: int) -> list[list[int]]:
+        """See ``RankGroup``."""
+        return deal_buckets(lengths, range(len(lengths)), budget, self._mesh.size())[self._mesh.get_rank()]
 
     def even_out(self, buckets: list[list[int]]) -> list[list[int]]:
         """See ``RankGroup``."""

@@ -11,11 +11,13 @@ import torch
 from torch import Tensor
 
 from dunwu.algorithms import build
-from dunwu.config.schema import AdapterSpec, AlgorithmSpec, OptimizerSpec, UpdateSpec, ValueSpec
+from dunwu.config.schema import AdapterSpec, AlgorithmSpec, OptimizerSpec, PassSpec, UpdateSpec, ValueSpec
 from dunwu.models.load import load_policy, load_scorer
 from dunwu.training.critic import Critic
 from dunwu.training.rank_group import ONE_RANK, RankGroup
 from dunwu.training.rank_host import RankHost
+from dunwu.training.reward import RewardTrainer
+from dunwu.training.supervised import SupervisedTrainer
 from dunwu.training.trainer import PolicyTrainer
 
 TOKENS = 300
@@ -63,12 +65,29 @@ class Build:
         )
 
 
+PASSES = PassSpec(tokens_per_microbatch=TOKENS)
+SLOW = OptimizerSpec(lr=1e-4)
+
+
+def build_supervised(ranks: RankGroup = ONE_RANK) -> SupervisedTrainer:
+    """A supervised trainer of the nano base."""
+    torch.set_num_threads(1)
+    return SupervisedTrainer(load_policy("nano-base"), SLOW, PASSES, total_steps=8, ranks=ranks)
+
+
+def build_reward(ranks: RankGroup = ONE_RANK) -> RewardTrainer:
+    """A trainer of a reward model whose head is new."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    return RewardTrainer(load_scorer("nano-base", new_head=True), SLOW, PASSES, total_steps=8, ranks=ranks)
+
+
 class ProbingHost(RankHost):
     """A rank that also says what a trainer does not, and that can be given a wrong number."""
 
     def read_gradients(self) -> dict[str, Tensor]:
         """The gradient so far, whole."""
-        return read_gradients(self._trainer, self._trainer._ranks)  # type: ignore[attr-defined]
+        return read_gradients(self._trainer, self._trainer._ranks)
 
     def poison(self, part: int, factor: float, gradient: bool) -> None:
         """From here on multiply the loss of a part, or its gradient."""

@@ -19,17 +19,18 @@ from transformers import AutoModelForCausalLM
 from dunwu.algorithms.batching import TrainStep, make_train_step
 from dunwu.errors import Fault
 from dunwu.models.fused_layers import can_fuse
-from dunwu.models.load import save_policy
-from dunwu.training.ranks import RankedTrainer
+from dunwu.models.load import load_scorer, save_policy
+from dunwu.training.ranks import RankedBatchTrainer, RankedTrainer
+from dunwu.training.reward import PairBatch, VerdictBatch
 from dunwu.training.steps import take_step
 from dunwu.training.trainer import Trainer
-from dunwu.types import GradedSample, TrainSample
+from dunwu.types import GradedSample, TokenizedExample, TrainSample
 from dunwu.workers import process
 from dunwu.workers.process import ProcessLauncher
 from dunwu.workers.worker import CallFailed, WorkerDied, WorkerSilent
 
 from .conftest import MakePolicy
-from .rank_hosts import TOKENS, Build, ProbingHost, read_gradients
+from .rank_hosts import TOKENS, Build, ProbingHost, build_reward, build_supervised, read_gradients
 
 
 class Pool:
@@ -42,11 +43,15 @@ class Pool:
 
     def open(self, ranks: int, build: Build) -> RankedTrainer:
         """A trainer over some of them."""
+        return RankedTrainer(self.take(ranks), build, tokens_per_microbatch=TOKENS)
+
+    def take(self, ranks: int) -> list[Any]:
+        """Some of them, all alive."""
         self.workers = [worker for worker in self.workers if worker.is_alive]
         while len(self.workers) < (ranks if self.workers else 4):
             self.started += 1
             self.workers.append(self.launcher.launch(f"rank process {self.started}", ProbingHost))
-        return RankedTrainer(self.workers[:ranks], build, tokens_per_microbatch=TOKENS)
+        return self.workers[:ranks]
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +98,7 @@ def make_step(trainer: Trainer, samples: Sequence[GradedSample]) -> TrainStep:
     return make_train_step(batch, TOKENS)
 
 
-def weights_of(trainer: Trainer) -> dict[str, Tensor]:
+def weights_of(trainer: Any) -> dict[str, Tensor]:
     return {name: weight.clone() for name, weight in trainer.export_weights().read()}
 
 
@@ -285,6 +290,39 @@ def test_ranks_go_on_where_one_process_was_and_back(pool: Pool, tmp_path: Path) 
     assert largest_gap(weights_of(one), weights_of(many)) < 1e-5
 
 
+def test_a_supervised_trainer_learns_over_ranks(pool: Pool, tmp_path: Path) -> None:
+    """Of a batch that one microbatch would hold, each rank has a part; of a single example one rank has none."""
+    one, many = build_supervised(), RankedBatchTrainer(pool.take(2), build_supervised)
+    examples = [TokenizedExample(token_ids=sample.token_ids, loss_mask=sample.loss_mask) for sample in make_samples(21)]
+    for at, batch in enumerate((examples[:20], examples[:4], examples[20:])):
+        mine, theirs = take_step(one, batch, at=at), take_step(many, batch, at=at)
+        assert theirs.metrics == pytest.approx(mine.metrics, rel=1e-4, abs=1e-6)
+    assert many.version == one.version == 3
+    assert largest_gap(weights_of(many), weights_of(one)) < 1e-5
+    many.save(tmp_path)
+    one.load(tmp_path)
+    assert largest_gap(weights_of(many), weights_of(one)) == 0.0
+
+
+@pytest.mark.parametrize("kind", ["pairs", "verdicts"])
+def test_a_reward_trainer_learns_over_ranks(pool: Pool, tmp_path: Path, kind: str) -> None:
+    one, many = build_reward(), RankedBatchTrainer(pool.take(2), build_reward)
+    texts = [sample.token_ids for sample in make_samples(18)]
+
+    def make_batch(count: int) -> PairBatch | VerdictBatch:
+        if kind == "pairs":
+            return PairBatch(chosen=texts[:count], rejected=texts[-count:])
+        return VerdictBatch(each=texts[:count], good=[index % 3 == 0 for index in range(count)])
+
+    for at, count in enumerate((9, 4, 1)):
+        mine, theirs = take_step(one, make_batch(count), at=at), take_step(many, make_batch(count), at=at)
+        assert theirs.metrics == pytest.approx(mine.metrics, rel=1e-4, abs=1e-6)
+    np.testing.assert_allclose(many.score(texts), one.score(texts), rtol=0, atol=1e-4)
+    many.save_model(tmp_path)
+    saved = load_scorer(str(tmp_path)).model.state_dict()
+    assert largest_gap(saved, weights_of(many)) == 0.0
+
+
 def test_an_export_is_an_ordinary_folder(pool: Pool, tmp_path: Path) -> None:
     many = pool.open(2, Build())
     many.save_model(tmp_path)
@@ -334,7 +372,7 @@ def test_a_rank_waits_for_another_no_longer_than_it_may(pool: Pool) -> None:
     many = pool.open(2, Build())
     many.begin_step(make_step(many, make_samples(9)))
     with pytest.raises(CallFailed, match=rf"{pair[0].name}: .*[Tt]imed out"):
-        pair[0].call("forward_backward", 0).result()
+        pair[0].call("ask", "forward_backward", (0,)).result()
     for worker in pair:
         worker.call("wait_at_most", 60.0)
 
