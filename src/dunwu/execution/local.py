@@ -133,23 +133,43 @@ class LocalExecutor:
         )
 
     def build_supervised_trainer(
-        self, stage: SFTStage, policy: Policy, *, total_steps: int, seed: int
+        self, stage: SFTStage, policy: Policy, *, total_steps: int, seed: int, ranks: RankGroup | None = None
     ) -> SupervisedTrainer:
-        """See ``Executor.build_supervised_trainer``."""
+        """See ``Executor.build_supervised_trainer``; with ``ranks``, that of one of them."""
+        from dunwu.training.rank_group import ONE_RANK
         from dunwu.training.supervised import SupervisedTrainer
 
         return SupervisedTrainer(
-            policy, stage.optimizer, stage.update, total_steps=total_steps, adapter=stage.adapter, seed=seed
+            policy,
+            stage.optimizer,
+            stage.update,
+            total_steps=total_steps,
+            adapter=stage.adapter,
+            seed=seed,
+            ranks=ranks or ONE_RANK,
         )
 
     def build_reward_trainer(
-        self, stage: RewardModelStage, scorer: Policy, *, total_steps: int, seed: int
+        self,
+        stage: RewardModelStage,
+        scorer: Policy,
+        *,
+        total_steps: int,
+        seed: int,
+        ranks: RankGroup | None = None,
     ) -> RewardTrainer:
-        """See ``Executor.build_reward_trainer``."""
+        """See ``Executor.build_reward_trainer``; with ``ranks``, that of one of them."""
+        from dunwu.training.rank_group import ONE_RANK
         from dunwu.training.reward import RewardTrainer
 
         return RewardTrainer(
-            scorer, stage.optimizer, stage.update, total_steps=total_steps, adapter=stage.adapter, seed=seed
+            scorer,
+            stage.optimizer,
+            stage.update,
+            total_steps=total_steps,
+            adapter=stage.adapter,
+            seed=seed,
+            ranks=ranks or ONE_RANK,
         )
 
 

@@ -24,12 +24,13 @@ def score_sequences(
         token_ids_BT: padded on the right with any token.
         lengths_B: how many tokens of each row count, at least one.
     """
-    return call_with_weights(model, _score_sequences, token_ids_BT, lengths_B)
+    scores_B1: Tensor = call_with_weights(model, _score_sequences, token_ids_BT, lengths_B)
+    return scores_B1.squeeze(1)  # out here: hooks do not bear with a view
 
 
 def _score_sequences(
     model: Any, token_ids_BT: Int64[Tensor, "B T"], lengths_B: Int64[Tensor, " B"]
-) -> Float[Tensor, " B"]:
+) -> Float[Tensor, "B 1"]:
     rows_B, last_B = torch.arange(len(lengths_B), device=lengths_B.device), lengths_B - 1
     if model.config._attn_implementation == packing.ATTENTION:
         tree = packing.pack(token_ids_BT, lengths_B)
@@ -58,12 +59,12 @@ def _compute_values(
 ) -> Float[Tensor, "B T"]:
     rows_N, columns_N = mask_BT[:, 1:].nonzero(as_tuple=True)
     states_NH = compute_states_before(model, token_ids_BT, mask_BT, rows_N, columns_N)
-    values_N = _score(model, states_NH)
+    values_N = _score(model, states_NH).squeeze(1)
     return values_N.new_zeros(token_ids_BT.shape).index_put((rows_N, columns_N + 1), values_N)
 
 
-def _score(model: Any, states_NH: Float[Tensor, "N H"]) -> Float32[Tensor, " N"]:
+def _score(model: Any, states_NH: Float[Tensor, "N H"]) -> Float32[Tensor, "N 1"]:
     """Apply the head in single precision: in bfloat16 scores near each other would be one."""
     head = model.score
     bias = None if head.bias is None else head.bias.float()
-    return linear(states_NH.float(), head.weight.float(), bias).squeeze(1)
+    return linear(states_NH.float(), head.weight.float(), bias)

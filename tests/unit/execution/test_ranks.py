@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import pickle
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import distributed
 
 from dunwu import algorithms, register
 from dunwu.algorithms.batching import make_train_step
-from dunwu.config.schema import ModelSpec, RLStage
+from dunwu.config.schema import ModelSpec, RewardModelStage, RLStage, SFTStage
 from dunwu.errors import UserError
 from dunwu.execution.local import LocalExecutor, use_threads
-from dunwu.execution.ranks import RankRecipe, build_ranked_trainer
+from dunwu.execution.ranks import (
+    BatchRankRecipe,
+    RankRecipe,
+    build_batch_rank,
+    build_ranked_batch_trainer,
+    build_ranked_trainer,
+)
+from dunwu.training.rank_group import ONE_RANK
+from dunwu.training.reward import VerdictBatch
 from dunwu.training.steps import take_step
-from dunwu.types import GradedSample, TrainSample
+from dunwu.types import GradedSample, TokenizedExample, TrainSample
+from dunwu.workers.inline import InlineLauncher
 from dunwu.workers.process import ProcessLauncher
 
 STAGE: dict[str, Any] = {
@@ -96,3 +107,32 @@ def test_a_loss_that_ranks_cannot_find_is_refused_before_they_start() -> None:
     with pytest.raises(UserError, match=r"algorithm\.loss: mine is known in this process alone"):
         build_ranked_trainer(launcher, 2, make_recipe(stage=stage))
     assert launcher._workers == []
+
+
+@pytest.mark.parametrize(
+    "stage",
+    [
+        SFTStage.model_validate({"kind": "sft", "from": "nano-base", "data": ["texts"]}),
+        RewardModelStage.model_validate(
+            {"kind": "reward_model", "from": "nano-base", "data": ["texts"], "learn_from": "verdicts", "input": "all"}
+        ),
+    ],
+    ids=["supervised", "reward"],
+)
+def test_a_rank_of_given_batches_is_what_one_process_builds(stage: SFTStage | RewardModelStage) -> None:
+    recipe = BatchRankRecipe(
+        stage=stage, model=ModelSpec(device="cpu", threads=1), source="nano-base", seed=3, total_steps=4, head_seed=5
+    )
+    texts = [make_sample(length, 0.0).token_ids for length in (4, 9, 6)]
+    batch: Any = VerdictBatch(each=texts, good=[True, False, True])
+    if isinstance(stage, SFTStage):
+        batch = [TokenizedExample(token_ids=text, loss_mask=np.arange(len(text)) > 1) for text in texts]
+    before = torch.get_num_threads()
+    try:
+        many = build_ranked_batch_trainer(InlineLauncher(), 1, recipe)
+        one = build_batch_rank(pickle.loads(pickle.dumps(recipe)), ONE_RANK)
+        for at in range(2):
+            assert take_step(many, batch, at=at) == take_step(one, batch, at=at)
+    finally:
+        distributed.destroy_process_group()
+        use_threads(before)
