@@ -78,7 +78,7 @@ def build_ranked_trainer(launcher: Launcher, count: int, recipe: RankRecipe, *, 
     Raises:
         UserError: there is no place for a worker; no other process could find the loss by its name; or see
             ``Executor.build_policy_trainer``.
-        WorkerLost: a rank was lost before it was ready.
+        Fault: a rank was lost before it was ready.
     """
     recipe = replace(recipe, stage=_name_functions(recipe.stage), model=_share_cores(recipe.model, count))
     workers = _launch(launcher, count, recipe.model, gpus)
@@ -99,7 +99,7 @@ def build_ranked_batch_trainer(
 
     Raises:
         UserError: there is no place for a worker; or see ``Executor.build_policy_trainer``.
-        WorkerLost: a rank was lost before it was ready.
+        Fault: a rank was lost before it was ready.
     """
     recipe = replace(recipe, model=_share_cores(recipe.model, count))
     return RankedBatchTrainer(_launch(launcher, count, recipe.model, gpus), partial(build_batch_rank, recipe))

@@ -93,7 +93,7 @@ class Pretrainer:
     def load(self, folder: Path, position: Position) -> None:
         """Read what ``save`` wrote, so that training goes on bit for bit from ``position``."""
         load_model(self.model, folder / "weights.safetensors")
-        self._optimizer.load(load_file(folder / "optimizer.safetensors"))
+        self._optimizer.load(load_file(folder / "optimizer.safetensors"), {})
         self.position, self._batches = position, self._pools.make(position.pool)
 
     def _next_batch(self) -> Batch:

@@ -12,6 +12,7 @@ from jaxtyping import Float32, Int32
 
 from dunwu.algorithms.batching import TrainStep
 from dunwu.algorithms.dealing import deal, distribute
+from dunwu.errors import Fault
 from dunwu.models.weights import WeightUpdate
 from dunwu.training.learner import read_version
 from dunwu.training.rank_host import BuildTrainer
@@ -148,8 +149,8 @@ def _call(workers: Sequence[Worker], method: str, arguments: Sequence[tuple[Any,
     """Call a method on all workers with the arguments of each, and return their answers.
 
     Raises:
-        WorkerLost: a worker is there no more; the others have been ended too.
-        UserError: as a rank raised it, and so Fault and Interrupted.
+        Fault: a worker is there no more, and the others have been ended too; or a rank raised it.
+        UserError: a rank raised it.
         CallFailed: anything else, of the first rank that it happened to.
     """
     futures = [worker.call(method, *own) for worker, own in zip(workers, arguments, strict=True)]
@@ -162,7 +163,10 @@ def _call(workers: Sequence[Worker], method: str, arguments: Sequence[tuple[Any,
             for worker in workers:  # the others would wait for it
                 worker.kill()
     if errors:
-        raise min(errors, key=_order)
+        error = min(errors, key=_order)
+        if isinstance(error, WorkerLost):
+            raise Fault(f"{error}: the run can go on from its newest checkpoint") from error
+        raise error
     return [future.result() for future in futures]
 
 

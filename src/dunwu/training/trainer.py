@@ -49,13 +49,13 @@ class Trainer(StepTrainer[TrainStep], Protocol):
         """Make the policy as it is the reference."""
 
     def save(self, folder: Path) -> None:
-        """Write everything from which the next step follows; the same state gives the same bytes."""
+        """Write everything from which the next step follows; the same state gives the same bytes, on as many ranks."""
 
     def save_model(self, folder: Path) -> None:
         """Write the policy alone, an ordinary transformers folder."""
 
     def load(self, folder: Path) -> None:
-        """Go on bit for bit where ``save`` was called."""
+        """Go on where ``save`` was called; bit for bit, if on as many ranks."""
 
 
 class PolicyTrainer:

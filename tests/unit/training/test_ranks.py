@@ -20,6 +20,7 @@ from dunwu.algorithms.batching import TrainStep, make_train_step
 from dunwu.errors import Fault
 from dunwu.models.fused_layers import can_fuse
 from dunwu.models.load import load_scorer, save_policy
+from dunwu.runs import checkpoints
 from dunwu.training.ranks import RankedBatchTrainer, RankedTrainer
 from dunwu.training.reward import PairBatch, VerdictBatch
 from dunwu.training.steps import take_step
@@ -379,13 +380,22 @@ def test_a_rank_waits_for_another_no_longer_than_it_may(pool: Pool) -> None:
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_rank_that_is_lost_ends_the_call_of_all(
-    pool: Pool, end: signal.Signals, monkeypatch: pytest.MonkeyPatch
+    pool: Pool, end: signal.Signals, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    """And the checkpoint that was there before stands."""
     monkeypatch.setattr(process, "SILENT_SECONDS", 3.0)
     many = pool.open(2, Build())
     step = make_step(many, make_samples(9))
+    checkpoints.save(tmp_path, 1, many.save, {})
     pair = pool.workers[:2]
     os.kill(pair[1].pid, end)
-    with pytest.raises(WorkerDied if end == signal.SIGKILL else WorkerSilent, match=pair[1].name):
+    with pytest.raises(Fault, match=f"^{pair[1].name} .*: the run can go on") as raised:
         take_step(many, step, at=0)
+    assert isinstance(raised.value.__cause__, WorkerDied if end == signal.SIGKILL else WorkerSilent)
     assert not any(worker.is_alive for worker in pair)
+    with pytest.raises(Fault, match=pair[0].name):  # and so does whatever is asked of it afterwards
+        checkpoints.save(tmp_path, 2, many.save, {})
+    newest = checkpoints.find_newest(tmp_path)
+    assert newest is not None
+    assert newest.step == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["step-000001"]
