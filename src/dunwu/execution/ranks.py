@@ -66,7 +66,9 @@ class BatchRankRecipe:
     head_seed: int = 0
 
 
-def build_ranked_trainer(launcher: Launcher, count: int, recipe: RankRecipe, *, gpus: float = 0.0) -> RankedTrainer:
+def build_ranked_trainer(
+    launcher: Launcher, count: int, recipe: RankRecipe, *, gpus: float = 0.0, spread: bool = False
+) -> RankedTrainer:
     """Build the trainer of a stage of reinforcement learning over several ranks.
 
     Args:
@@ -74,6 +76,7 @@ def build_ranked_trainer(launcher: Launcher, count: int, recipe: RankRecipe, *, 
         count: of the ranks.
         recipe: what they build.
         gpus: devices of each.
+        spread: whether the launcher may put them on several machines.
 
     Raises:
         UserError: there is no place for a worker; no other process could find the loss by its name; or see
@@ -81,13 +84,13 @@ def build_ranked_trainer(launcher: Launcher, count: int, recipe: RankRecipe, *, 
         Fault: a rank was lost before it was ready.
     """
     recipe = replace(recipe, stage=_name_functions(recipe.stage), model=_share_cores(recipe.model, count))
-    workers = _launch(launcher, count, recipe.model, gpus)
+    workers = _launch(launcher, count, recipe.model, gpus, spread)
     tokens = recipe.stage.update.tokens_per_microbatch
     return RankedTrainer(workers, partial(build_rank, recipe), tokens_per_microbatch=tokens)
 
 
 def build_ranked_batch_trainer(
-    launcher: Launcher, count: int, recipe: BatchRankRecipe, *, gpus: float = 0.0
+    launcher: Launcher, count: int, recipe: BatchRankRecipe, *, gpus: float = 0.0, spread: bool = False
 ) -> RankedBatchTrainer:
     """Build a supervised trainer, or that of a reward model, over several ranks.
 
@@ -96,13 +99,14 @@ def build_ranked_batch_trainer(
         count: of the ranks.
         recipe: what they build.
         gpus: devices of each.
+        spread: whether the launcher may put them on several machines.
 
     Raises:
         UserError: there is no place for a worker; or see ``Executor.build_policy_trainer``.
         Fault: a rank was lost before it was ready.
     """
     recipe = replace(recipe, model=_share_cores(recipe.model, count))
-    return RankedBatchTrainer(_launch(launcher, count, recipe.model, gpus), partial(build_batch_rank, recipe))
+    return RankedBatchTrainer(_launch(launcher, count, recipe.model, gpus, spread), partial(build_batch_rank, recipe))
 
 
 def build_rank(recipe: RankRecipe, ranks: RankGroup) -> Trainer:
@@ -159,8 +163,8 @@ def _share_cores(model: ModelSpec, count: int) -> ModelSpec:
     return model.model_copy(update={"threads": model.threads or max(1, usable_cores() // count)})
 
 
-def _launch(launcher: Launcher, count: int, model: ModelSpec, gpus: float) -> list[Worker]:
-    host: Callable[[], RankHost] = partial(RankHost, find_device(model.device).type)
+def _launch(launcher: Launcher, count: int, model: ModelSpec, gpus: float, spread: bool) -> list[Worker]:
+    host: Callable[[], RankHost] = partial(RankHost, find_device(model.device).type, spread=spread)
     return [launcher.launch(f"training rank {rank}", host, cpus=model.threads, gpus=gpus) for rank in range(count)]
 
 

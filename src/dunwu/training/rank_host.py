@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
@@ -16,6 +17,7 @@ from dunwu.training.sharded import ShardedRanks
 
 BuildTrainer = Callable[[RankGroup], Any]
 """Builds a rank's trainer, of whichever kind; a function of a module or a ``partial`` of one."""
+LOOPBACK = "127.0.0.1"
 NOTHING: Mapping[str, Any] = {}
 
 
@@ -25,20 +27,21 @@ class RankHost:
     Args:
         device: that it computes on, ``cpu`` or ``cuda``.
         seconds: how long a rank waits for another before it gives up.
-        address: of this machine, as the other ranks reach it.
+        spread: whether ranks may be on several machines; if not, they find each other on this one alone.
     """
 
     _trainer: Any
     _store: Store
 
-    def __init__(self, device: str = "cpu", seconds: float = 60.0, address: str = "127.0.0.1") -> None:
-        self._device, self._limit, self._address = device, timedelta(seconds=seconds), address
+    def __init__(self, device: str = "cpu", seconds: float = 60.0, spread: bool = False) -> None:
+        self._device, self._limit, self._spread = device, timedelta(seconds=seconds), spread
 
     def offer_address(self) -> tuple[str, int]:
         """Open the place where the ranks find each other, in the first of them."""
-        store = TCPStore(self._address, 0, is_master=True, wait_for_workers=False, timeout=self._limit)
+        address = _find_address() if self._spread else LOOPBACK
+        store = TCPStore(address, 0, is_master=True, wait_for_workers=False, timeout=self._limit)
         self._store = store
-        return self._address, store.port
+        return address, store.port
 
     def join(self, address: tuple[str, int], rank: int, count: int, build: BuildTrainer) -> None:
         """Enter a group of ranks, out of the one before, and build this rank's trainer.
@@ -72,3 +75,14 @@ class RankHost:
             What the method returns.
         """
         return getattr(self._trainer, method)(*arguments, **named)
+
+
+def _find_address() -> str:
+    """Find this machine's address in its network; a socket that is connected for datagrams sends none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # an address that nobody has (RFC 5737)
+        except OSError:
+            return LOOPBACK
+        address: str = probe.getsockname()[0]
+        return address

@@ -106,6 +106,7 @@ def weights_of(trainer: Any) -> dict[str, Tensor]:
 def largest_gap(found: dict[str, Tensor], expected: dict[str, Tensor]) -> float:
     """The largest difference of any two entries, as a part of the largest entry."""
     assert found.keys() == expected.keys()
+    found, expected = ({name: each.detach() for name, each in tensors.items()} for tensors in (found, expected))
     largest = max(float(tensor.abs().max()) for tensor in expected.values())
     return max(float((found[name] - tensor).abs().max()) for name, tensor in expected.items()) / largest
 
