@@ -8,7 +8,6 @@ from functools import partial
 
 from dunwu import registry
 from dunwu.config.schema import ExecutorName, ModelSpec, WorkersSpec
-from dunwu.errors import UserError
 from dunwu.execution.local import LocalExecutor, use_threads
 from dunwu.machine import Dtype, usable_cores
 from dunwu.models.policy import Policy
