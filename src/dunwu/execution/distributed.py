@@ -1,24 +1,37 @@
-"""Executes a stage with workers: engines live in them, and all else in this process."""
+"""Executes a stage with workers: engines and ranks of trainers live in them, and all else in this process."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
 
 from dunwu import registry
-from dunwu.config.schema import ExecutorName, ModelSpec, WorkersSpec
-from dunwu.execution.local import LocalExecutor, use_threads
+from dunwu.config.schema import ExecutorName, ModelSpec, RewardModelStage, RLStage, ServedModel, SFTStage, WorkersSpec
+from dunwu.execution.engine_host import make_engine_host
+from dunwu.execution.local import LocalExecutor
+from dunwu.execution.ranks import BatchRankRecipe, RankRecipe, build_ranked_batch_trainer, build_ranked_trainer
 from dunwu.machine import Dtype, usable_cores
 from dunwu.models.policy import Policy
 from dunwu.models.weights import MemorySource, WeightUpdate
 from dunwu.rollout.engine import Engine
+from dunwu.rollout.remote.engine import EndpointEngine
 from dunwu.rollout.weight_folder import WeightFolder
 from dunwu.rollout.workers.engine import Publisher, WorkerEngine
-from dunwu.rollout.workers.host import EngineHost
+from dunwu.training.ranks import RankedBatchTrainer
 from dunwu.workers.process import ProcessLauncher
 from dunwu.workers.ray_actors import RayLauncher
 from dunwu.workers.worker import Launcher
+
+if TYPE_CHECKING:
+    from dunwu.algorithms import Algorithm
+    from dunwu.training.reward import PairBatch, VerdictBatch
+    from dunwu.training.steps import DataTrainer, ScoringTrainer
+    from dunwu.training.trainer import Trainer
+    from dunwu.types import TokenizedExample
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +82,7 @@ class ClusterPublisher:
         """See ``Publisher``: the store forgets what nobody holds."""
 
 
-class DistributedExecutor(LocalExecutor):
+class DistributedExecutor:
     """See ``executor.Executor``.
 
     Args:
@@ -82,15 +95,28 @@ class DistributedExecutor(LocalExecutor):
     generates_elsewhere = True
 
     def __init__(self, spec: ModelSpec, message: Callable[[str], None], site: Site, workers: WorkersSpec) -> None:
-        super().__init__(spec, message)
-        self._site, self._workers = site, workers
-        self._opened: list[tuple[Policy, str, int]] = []
+        self._local = LocalExecutor(spec, message)
+        self._spec, self._message, self._site, self._workers = spec, message, site, workers
+        self._opened: list[Opened] = []
 
     def open_policy(self, source: str, *, longest: int, learns: bool, generates: bool) -> Policy:
         """See ``Executor.open_policy``. Workers that generate with it open the same source."""
-        policy = super().open_policy(source, longest=longest, learns=learns, generates=generates)
-        self._opened.append((policy, source, longest))
+        policy = self._local.open_policy(source, longest=longest, learns=learns, generates=generates)
+        self._opened.append(Opened(policy, source, longest))
         return policy
+
+    def open_reader(self, source: str, *, longest: int) -> Policy:
+        """See ``Executor.open_reader``."""
+        policy = self._local.open_reader(source, longest=longest)
+        self._opened.append(Opened(policy, source, longest))
+        return policy
+
+    def open_scorer(self, source: str, *, longest: int, new_head: bool = False) -> Policy:
+        """See ``Executor.open_scorer``. Ranks that train it open the same source, with the same seed of torch."""
+        seed = torch.initial_seed()
+        scorer = self._local.open_scorer(source, longest=longest, new_head=new_head)
+        self._opened.append(Opened(scorer, source, longest, seed))
+        return scorer
 
     def build_engine(self, policy: Policy, *, max_sequences: int, dtype: Dtype | None = None) -> Engine:
         """See ``Executor.build_engine``.
@@ -98,15 +124,14 @@ class DistributedExecutor(LocalExecutor):
         Raises:
             UserError: see there; or no other process could find the engine by its name.
         """
-        source, longest = next((source, longest) for known, source, longest in self._opened if known is policy)
-        count = self._workers.rollout
+        opened, count = self._find(policy), self._workers.rollout
         threads = self._workers.rollout_threads or max(1, (self._spec.threads or usable_cores()) // count)
         engine = registry.engines.name_elsewhere(self._spec.engine, "model.engine")
         make_host = partial(
             make_engine_host,
-            source,
+            opened.source,
             self._spec.model_copy(update={"threads": threads, "engine": engine}),
-            longest=longest,
+            longest=opened.longest,
             max_sequences=-(-max_sequences // count),
             dtype=dtype,
         )
@@ -119,23 +144,73 @@ class DistributedExecutor(LocalExecutor):
             publisher=self._site.make_publisher(),
         )
 
+    def connect_engine(self, server: ServedModel) -> EndpointEngine:
+        """See ``Executor.connect_engine``."""
+        return self._local.connect_engine(server)
 
-def make_engine_host(
-    source: str, spec: ModelSpec, *, longest: int, max_sequences: int, dtype: Dtype | None
-) -> EngineHost:
-    """Open a model in a worker, and make the host of an engine that generates with it.
+    def build_policy_trainer(
+        self, stage: RLStage, policy: Policy, algorithm: Algorithm, *, seed: int, value_network: Policy | None = None
+    ) -> Trainer:
+        """See ``Executor.build_policy_trainer``. Over ranks, they learn, and ``policy`` stays as it is."""
+        if self._workers.training == 1:
+            return self._local.build_policy_trainer(stage, policy, algorithm, seed=seed, value_network=value_network)
+        value = None if value_network is None else self._find(value_network)
+        recipe = RankRecipe(
+            stage=stage,
+            model=self._spec,
+            source=self._find(policy).source,
+            seed=seed,
+            value_source=value.source if value else None,
+            value_seed=value.seed if value else 0,
+        )
+        return build_ranked_trainer(self._site.launcher, self._workers.training, recipe)
 
-    Args:
-        source: see ``Executor.open_policy``.
-        spec: how the model is held; its threads are the worker's.
-        longest: tokens of the longest sequence.
-        max_sequences: see ``Executor.build_engine``.
-        dtype: see ``Executor.build_engine``.
+    def build_supervised_trainer(
+        self, stage: SFTStage, policy: Policy, *, total_steps: int, seed: int
+    ) -> DataTrainer[Sequence[TokenizedExample]]:
+        """See ``Executor.build_supervised_trainer``. Over ranks, they learn, and ``policy`` stays as it is."""
+        if self._workers.training == 1:
+            return self._local.build_supervised_trainer(stage, policy, total_steps=total_steps, seed=seed)
+        return self._build_batch_trainer(stage, policy, total_steps, seed)
 
-    Raises:
-        UserError: see ``Executor.open_policy`` and ``Executor.build_engine``.
+    def build_reward_trainer(
+        self, stage: RewardModelStage, scorer: Policy, *, total_steps: int, seed: int
+    ) -> ScoringTrainer[PairBatch | VerdictBatch]:
+        """See ``Executor.build_reward_trainer``. Over ranks, they learn, and ``scorer`` stays as it is."""
+        if self._workers.training == 1:
+            return self._local.build_reward_trainer(stage, scorer, total_steps=total_steps, seed=seed)
+        return self._build_batch_trainer(stage, scorer, total_steps, seed)
+
+    def _build_batch_trainer(
+        self, stage: SFTStage | RewardModelStage, policy: Policy, total_steps: int, seed: int
+    ) -> RankedBatchTrainer:
+        opened = self._find(policy)
+        recipe = BatchRankRecipe(
+            stage=stage,
+            model=self._spec,
+            source=opened.source,
+            seed=seed,
+            total_steps=total_steps,
+            head_seed=opened.seed,
+        )
+        return build_ranked_batch_trainer(self._site.launcher, self._workers.training, recipe)
+
+    def _find(self, policy: Policy) -> Opened:
+        return next(opened for opened in self._opened if opened.policy is policy)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A model that was opened here, and how a worker opens the same.
+
+    Attributes:
+        policy: the model.
+        source: where it lies.
+        longest: tokens of its longest sequence.
+        seed: torch's, from which a new head was drawn.
     """
-    use_threads(spec.threads)
-    executor = LocalExecutor(spec, lambda line: None)
-    policy = executor.open_reader(source, longest=longest)
-    return EngineHost(partial(executor.build_engine, policy, max_sequences=max_sequences, dtype=dtype))
+
+    policy: Policy
+    source: str
+    longest: int
+    seed: int = 0

@@ -6,7 +6,7 @@ ranks of FSDP2 is decided in ``open_executor`` alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # whoever names this protocol need not load torch
@@ -24,9 +24,10 @@ if TYPE_CHECKING:  # whoever names this protocol need not load torch
     from dunwu.models.policy import Policy
     from dunwu.rollout.engine import Engine
     from dunwu.rollout.remote.engine import EndpointEngine
-    from dunwu.training.reward import RewardTrainer
-    from dunwu.training.supervised import SupervisedTrainer
+    from dunwu.training.reward import PairBatch, VerdictBatch
+    from dunwu.training.steps import DataTrainer, ScoringTrainer
     from dunwu.training.trainer import Trainer
+    from dunwu.types import TokenizedExample
 
 
 class Executor(Protocol):
@@ -108,7 +109,7 @@ class Executor(Protocol):
 
     def build_supervised_trainer(
         self, stage: SFTStage, policy: Policy, *, total_steps: int, seed: int
-    ) -> SupervisedTrainer:
+    ) -> DataTrainer[Sequence[TokenizedExample]]:
         """Build the trainer of a stage over conversations.
 
         Args:
@@ -123,7 +124,7 @@ class Executor(Protocol):
 
     def build_reward_trainer(
         self, stage: RewardModelStage, scorer: Policy, *, total_steps: int, seed: int
-    ) -> RewardTrainer:
+    ) -> ScoringTrainer[PairBatch | VerdictBatch]:
         """Build the trainer of a reward model.
 
         Args:

@@ -122,6 +122,11 @@ class RankedTrainer(_Ranks):
         """See ``Trainer``."""
         return self._share_out("compute_text_logprobs", texts, list(map(len, texts)))
 
+    def compute_next_logprobs(self, texts: Sequence[Int32[np.ndarray, " L"]]) -> list[Float32[np.ndarray, " V"]]:
+        """See ``Trainer``. All ranks compute all of the few texts."""
+        found: list[Float32[np.ndarray, " V"]] = self._ask_all("compute_next_logprobs", texts)[0]
+        return found
+
     def refresh_reference(self) -> None:
         """See ``Trainer``."""
         self._ask_all("refresh_reference")

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Protocol, TypeVar
+
+import numpy as np
+from jaxtyping import Float32, Int32
 
 from dunwu.types import StepResult
 
@@ -36,6 +40,30 @@ class StepTrainer(Protocol[BatchT]):
         Args:
             at: the step's place in the schedule of the learning rate, counted from 0.
         """
+
+
+class DataTrainer(StepTrainer[BatchT], Protocol[BatchT]):
+    """A trainer that learns from given batches: conversations, pairs, verdicts."""
+
+    @property
+    def version(self) -> int:
+        """Updates done."""
+
+    def save(self, folder: Path) -> None:
+        """Write everything from which the next update follows."""
+
+    def save_model(self, folder: Path) -> None:
+        """Write the model alone, an ordinary transformers folder."""
+
+    def load(self, folder: Path) -> None:
+        """Go on where ``save`` was called; bit for bit, if on as many ranks."""
+
+
+class ScoringTrainer(DataTrainer[BatchT], Protocol[BatchT]):
+    """The same of a reward model, which is asked for scores too."""
+
+    def score(self, texts: Sequence[Int32[np.ndarray, " L"]]) -> Float32[np.ndarray, " N"]:
+        """Compute the score of each text."""
 
 
 def take_step(

@@ -15,6 +15,7 @@ from dunwu.config.schema import AdapterSpec, OptimizerSpec, UpdateSpec
 from dunwu.metrics import Metric, combine, reduce
 from dunwu.models.agreement import check_head
 from dunwu.models.logprobs import compute_token_logprobs
+from dunwu.models.next_logprobs import compute_next_logprobs
 from dunwu.models.policy import Policy
 from dunwu.models.weights import WeightUpdate
 from dunwu.training.critic import Critic
@@ -41,6 +42,9 @@ class Trainer(StepTrainer[TrainStep], Protocol):
 
     def compute_text_logprobs(self, texts: Sequence[Int32[np.ndarray, " L"]]) -> list[Float32[np.ndarray, " L"]]:
         """Compute the log-probability of every token of each text, at temperature 1; 0 for the first one."""
+
+    def compute_next_logprobs(self, texts: Sequence[Int32[np.ndarray, " L"]]) -> list[Float32[np.ndarray, " V"]]:
+        """Compute the log-probability of every token behind each text, at temperature 1."""
 
     def export_weights(self) -> WeightUpdate:
         """Describe the policy's weights as they are, for engines."""
@@ -137,6 +141,10 @@ class PolicyTrainer:
             chunk=spec.logprob_chunk,
             ranks=self._ranks,
         )
+
+    def compute_next_logprobs(self, texts: Sequence[Int32[np.ndarray, " L"]]) -> list[Float32[np.ndarray, " V"]]:
+        """See ``Trainer``."""
+        return compute_next_logprobs(self._learner.model, texts)
 
     def begin_step(self, batch: TrainStep) -> int:
         """See ``steps.StepTrainer``."""

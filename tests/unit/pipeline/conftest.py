@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,11 @@ class Shaped:
 SHAPED = Shaped()
 
 
+def first_logprob(version: int) -> float:
+    """The log-probability of every first token, by the version of the weights."""
+    return -1.0 - 0.001 * version
+
+
 class RecordingTrainer:
     """``training.Trainer`` without weights: ``log`` holds what it was told, in order."""
 
@@ -100,6 +105,9 @@ class RecordingTrainer:
 
     def compute_text_logprobs(self, texts: Sequence[Int32[np.ndarray, " L"]]) -> list[Float32[np.ndarray, " L"]]:
         return [np.zeros(len(text), np.float32) for text in texts]
+
+    def compute_next_logprobs(self, texts: Sequence[Int32[np.ndarray, " L"]]) -> list[Float32[np.ndarray, " V"]]:
+        return [np.full(512, first_logprob(self.policy_version), np.float32) for _ in texts]
 
     def begin_step(self, batch: TrainStep) -> int:
         self.on_step(self.policy_version)
@@ -143,6 +151,11 @@ class Engine(ScriptedEngine):
     def generate(
         self, requests: Sequence[GenerationRequest], sampling: Sampling
     ) -> Iterator[tuple[Sample, Completion]]:
+        if sampling.max_new_tokens == 1:  # whoever asks for a token wants to know the weights
+            logprob = np.array([first_logprob(self.policy_version)], np.float32)
+            for sample, completion in super().generate(requests, sampling):
+                yield sample, replace(completion, logprobs=logprob)
+            return
         self.on_generate()
         self.log.append((len(requests), sampling.max_new_tokens, self.policy_version))
         self.requests += requests

@@ -121,6 +121,39 @@ def test_a_fault_of_a_rollout_ends_the_stage(lagging: Bench) -> None:
     assert len(parts.context.store.read_metrics()) == 2, "what was made before it has been learnt from"
 
 
+class DeafEngine(Engine):
+    """Says that it takes new weights, and goes on with those that it has, from some version on."""
+
+    deaf_from = 0
+
+    def update_weights(self, update: WeightUpdate) -> None:
+        if update.version < self.deaf_from:
+            super().update_weights(update)
+
+
+@pytest.mark.parametrize(("deaf_from", "learnt"), [(2, 1), (6, 3)])
+def test_an_engine_that_misses_an_update_is_found_before_anything_is_learnt_from_it(
+    lagging: Bench, deaf_from: int, learnt: int
+) -> None:
+    lagging.recipe["rollout"]["max_staleness"] = 1
+    deaf = DeafEngine(lagging.text, lagging.tokenizer)
+    deaf.deaf_from = deaf_from
+    parts = replace(lagging.parts(), engine=deaf)
+    with pytest.raises(Fault, match=f"the weights of {learnt} rollouts?, and answers with those of {learnt - 1}"):
+        train(parts, Cursor())
+
+
+def test_an_engine_that_computes_another_model_is_found_at_once(lagging: Bench) -> None:
+    lagging.recipe["rollout"]["max_staleness"] = 1
+    lagging.recipe["algorithm"] = {"logprob_difference_stop": 0.2}
+    other = Engine(lagging.text, lagging.tokenizer)
+    other.policy_version = -300  # three tenths of a nat away
+    parts = replace(lagging.parts(), engine=other)
+    with pytest.raises(Fault, match="differs from the trainer by 0.3 nats a token under the same weights"):
+        train(parts, Cursor())
+    assert engine(parts).log == []
+
+
 def update(version: int) -> WeightUpdate:
     return WeightUpdate.in_memory(version, [("a", torch.full((3,), float(version)))])
 

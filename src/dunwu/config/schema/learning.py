@@ -229,6 +229,8 @@ class WorkersSpec(Strict):
     """Workers that generate, each with an engine of its own; ``max_sequences`` is shared among them."""
     rollout_threads: Annotated[int, Field(ge=0, le=1024)] = 0
     """CPU threads of each of them; 0: those of ``model.threads``, shared among them."""
+    training: Annotated[int, Field(gt=0, le=1024)] = 1
+    """Ranks that train, each a process with a shard of the model (FSDP2); 1: the process of the run trains."""
 
 
 class CheckpointSpec(Strict):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from dunwu.pipeline.stages.reward_cases import RewardCase, count_tokens, read_ca
 from dunwu.pipeline.stages.update_loop import count_updates, make_updates, resume
 from dunwu.rollout.seeds import derive_seed
 from dunwu.runs import TRAINED, AnswerRow
-from dunwu.training.reward import RewardTrainer
+from dunwu.training.steps import ScoringTrainer
 from dunwu.types import Estimate, Preference
 
 HELD_OUT = "held-out"
@@ -85,7 +86,9 @@ def run_reward_model(stage: RewardModelStage, context: StageContext, source: str
     store.finish(complete_model(stage, context, trainer.save_model))
 
 
-def measure_scorer(trainer: RewardTrainer, cases: Sequence[RewardCase]) -> tuple[dict[str, Estimate], list[AnswerRow]]:
+def measure_scorer(
+    trainer: ScoringTrainer[Any], cases: Sequence[RewardCase]
+) -> tuple[dict[str, Estimate], list[AnswerRow]]:
     """Measure accuracy and calibration; of verdicts also how well the scores rank good before bad (``auc``).
 
     Args:

@@ -13,8 +13,10 @@ from dataclasses import replace
 
 from dunwu.algorithms import keep_informative
 from dunwu.metrics import Stopwatch
+from dunwu.models.weights import WeightUpdate
 from dunwu.pipeline.stages.rl_state import Cursor, Rollout
 from dunwu.pipeline.stages.rl_system import RLSystem
+from dunwu.pipeline.stages.weight_handover import WeightProbe
 from dunwu.rollout.collect import Finished, collect
 from dunwu.rollout.seeds import derive_seed
 from dunwu.types import GenerationRequest, Prompt, ScoredGroup
@@ -36,7 +38,11 @@ class RolloutQueue:
         self._making: deque[Future[Rollout]] = deque()
         ahead = self._staleness > 0 and system.context.executor.generates_elsewhere
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rollouts") if ahead else None
-        system.history.add(cursor.rollout, system.trainer.export_weights())
+        probes = self._staleness > 0 or system.stage.has_foreign_samples or system.context.executor.generates_elsewhere
+        self._probe = WeightProbe(system) if probes else None
+        self._keep(system.trainer.export_weights())
+        if self._probe:
+            self._probe.check(self._learnt)
         self._begin()
 
     def take(self, watch: Stopwatch) -> Rollout:
@@ -55,12 +61,10 @@ class RolloutQueue:
         """Let the trainer's weights write what comes next: a rollout has been learnt from."""
         self._learnt += 1
         update = self._system.trainer.export_weights()
+        self._keep(update)
         if self._staleness == 0:
-            self._system.engine.update_weights(update)
-            self._loaded = self._learnt
-        else:
-            self._system.history.add(self._learnt, update)
-            self._begin()
+            self._give(self._learnt, update)
+        self._begin()
 
     def settle(self) -> None:
         """Give the engine the trainer's weights, for evaluations, once nothing is under way."""
@@ -85,10 +89,21 @@ class RolloutQueue:
         self._next = self._next.advance(rollout, [])
         return rollout
 
+    def _keep(self, update: WeightUpdate) -> None:
+        """Keep the trainer's weights, and what an engine should say with them."""
+        self._system.history.add(self._learnt, update)
+        if self._probe:
+            self._probe.expect(self._learnt)
+
     def _load(self, rollouts: int) -> None:
         if rollouts != self._loaded:
-            self._system.engine.update_weights(self._system.history.find(rollouts))
-            self._loaded = rollouts
+            self._give(rollouts, self._system.history.find(rollouts))
+
+    def _give(self, rollouts: int, update: WeightUpdate) -> None:
+        self._system.engine.update_weights(update)
+        self._loaded = rollouts
+        if self._probe:
+            self._probe.check(rollouts)
 
 
 def generate_rollout(system: RLSystem, cursor: Cursor, finished: Finished | None = None) -> Rollout:

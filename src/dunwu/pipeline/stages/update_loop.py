@@ -5,8 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
@@ -16,26 +15,12 @@ from dunwu.models.flops import count_training_passes
 from dunwu.pipeline.context import StageContext
 from dunwu.pipeline.cost_ledger import CostLedger
 from dunwu.rollout.seeds import derive_seed
-from dunwu.training.steps import StepTrainer, take_step
+from dunwu.training.steps import DataTrainer, take_step
 
 ROWS = 40
 """Lines on the terminal for a whole stage, about."""
 T = TypeVar("T")
 BatchT = TypeVar("BatchT", contravariant=True)
-
-
-class DataTrainer(StepTrainer[BatchT], Protocol[BatchT]):
-    """What the loop sees of a trainer."""
-
-    @property
-    def version(self) -> int:
-        """Updates done."""
-
-    def save(self, folder: Path) -> None:
-        """Write everything from which the next update follows."""
-
-    def load(self, folder: Path) -> None:
-        """Go on bit for bit where ``save`` was called."""
 
 
 def resume(context: StageContext, trainer: DataTrainer[BatchT]) -> None:
