@@ -131,7 +131,7 @@ class DeafEngine(Engine):
             super().update_weights(update)
 
 
-@pytest.mark.parametrize(("deaf_from", "learnt"), [(2, 1), (6, 3)])
+@pytest.mark.parametrize(("deaf_from", "learnt"), [(2, 1), (4, 2)])
 def test_an_engine_that_misses_an_update_is_found_before_anything_is_learnt_from_it(
     lagging: Bench, deaf_from: int, learnt: int
 ) -> None:
@@ -139,7 +139,7 @@ def test_an_engine_that_misses_an_update_is_found_before_anything_is_learnt_from
     deaf = DeafEngine(lagging.text, lagging.tokenizer)
     deaf.deaf_from = deaf_from
     parts = replace(lagging.parts(), engine=deaf)
-    with pytest.raises(Fault, match=f"the weights of {learnt} rollouts?, and answers with those of {learnt - 1}"):
+    with pytest.raises(Fault, match=rf"the weights of {learnt} rollouts?, and answers with those of {learnt - 1}"):
         train(parts, Cursor())
 
 
@@ -149,7 +149,7 @@ def test_an_engine_that_computes_another_model_is_found_at_once(lagging: Bench) 
     other = Engine(lagging.text, lagging.tokenizer)
     other.policy_version = -300  # three tenths of a nat away
     parts = replace(lagging.parts(), engine=other)
-    with pytest.raises(Fault, match="differs from the trainer by 0.3 nats a token under the same weights"):
+    with pytest.raises(Fault, match=r"differs from the trainer by 0\.3 nats a token under the same weights"):
         train(parts, Cursor())
     assert engine(parts).log == []
 
