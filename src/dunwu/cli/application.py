@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from dunwu.cli.exits import DONE, CommandLine, ExitCodes
+from dunwu.cli.command_line import RESUMABLE, CommandLine
+from dunwu.cli.exits import DONE, ExitCodes
 from dunwu.cli.signals import let_signals_kill
 from dunwu.version import __version__
 
@@ -45,8 +46,6 @@ Overrides = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="PATH=VALUE", help="Override a field, e.g. stages.zero.steps=160. Repeatable."),
 ]
-RESUMABLE = ("run", "eval", "reproduce")
-"""Commands that go on where they were stopped, with exit code 3."""
 MOST_SAMPLES = 65_536
 """Samples of a problem, at most; a typing error would fill the memory before anything is printed."""
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]

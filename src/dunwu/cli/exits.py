@@ -9,42 +9,17 @@
 
 from __future__ import annotations
 
-import atexit
 import os
-import sys
 import traceback
-from contextlib import suppress
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
-from dunwu.cli.signals import end_at_signals, raise_at_ctrl_c
+from dunwu.cli.signals import raise_at_ctrl_c
 from dunwu.errors import INTERRUPTED, Fault, Interrupted, UserError
 
 DONE, FAULT, WRONG_INPUT, KEYBOARD = 0, 1, 2, 130
-
-
-class CommandLine(typer.Typer):
-    """The application as the last act of its process.
-
-    A signal outside a command's work ends the process without a traceback. A run that was stopped does not take its
-    memory apart, which on a busy machine costs as long as everything else of a stop.
-    """
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run a command and end the process."""
-        end_at_signals()
-        try:
-            return super().__call__(*args, **kwargs)
-        except SystemExit as end:
-            if end.code == INTERRUPTED:
-                atexit._run_exitfuncs()
-                with suppress(OSError):  # a terminal that is gone
-                    sys.stdout.flush()
-                    sys.stderr.flush()
-                os._exit(INTERRUPTED)
-            raise
 
 
 class ExitCodes(TyperGroup):

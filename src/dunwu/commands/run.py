@@ -1,12 +1,12 @@
 """``dunwu run``: a recipe from its file to its report. The terminal, the signals and the lock of a run are held here.
 
-The pipeline gets all three handed in, so that it can one day work in a child process of the one that holds them.
+The pipeline gets all three handed in. On the command line this works in a child process, whose parent holds them, too.
 """
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from dunwu.analysis.next_steps import find_program
 from dunwu.api.run import Run
+from dunwu.commands.parent import find_parent
 from dunwu.commands.plan import list_seconds, open_recipe, plan_recipe, refuse, suggest_resume
 from dunwu.config.overrides import write_overrides
 from dunwu.config.toml import dump_toml
@@ -22,6 +23,7 @@ from dunwu.errors import Interrupted, UserError
 from dunwu.monitoring.monitors import Log, open_monitor
 from dunwu.monitoring.progress import Broadcast, Monitor
 from dunwu.runs import RunReader, RunWriter
+from dunwu.runs.lock import DirectoryLock
 from dunwu.version import __version__
 
 if TYPE_CHECKING:
@@ -128,13 +130,14 @@ def execute(
     from dunwu.pipeline.interrupts import StopSignal, is_interactive
     from dunwu.pipeline.run import run_recipe
 
-    text = file.read_text(encoding="utf-8") if file else text
+    text, parent = file.read_text(encoding="utf-8") if file else text, find_parent()
     with (
-        StopSignal(ends_process=not is_interactive()) as stop,
-        open_run(recipe, text, out, resume) as run,
+        StopSignal(parent.signals, ends_process=not is_interactive()) as stop,
+        parent.letting_go(),
+        open_run(recipe, text, out, resume, parent.take_lock) as run,
         closing(monitor),
     ):
-        stop.record = run.record_end
+        stop.record, stop.say_writing = run.record_end, parent.say_writing
         try:
             run.note("planned_seconds", planned_seconds)
             monitor.start_run(RunReader(run.directory))
@@ -170,7 +173,9 @@ def _keep_snapshot(out: Path) -> None:
         open_executor(spec, lambda _: None).open_reader(source, longest=LONGEST)
 
 
-def open_run(recipe: Recipe, text: str, out: Path, resume: bool) -> RunWriter:
+def open_run(
+    recipe: Recipe, text: str, out: Path, resume: bool, take_lock: Callable[[Path], DirectoryLock] = DirectoryLock
+) -> RunWriter:
     """Begin or take up a run directory, and hold its lock.
 
     Args:
@@ -178,6 +183,7 @@ def open_run(recipe: Recipe, text: str, out: Path, resume: bool) -> RunWriter:
         text: The recipe in TOML, as it is kept.
         out: The run directory.
         resume: Take up the run that is there, instead of beginning one.
+        take_lock: Takes the lock of a directory.
 
     Returns:
         The writer; close it to give the lock back.
@@ -187,7 +193,9 @@ def open_run(recipe: Recipe, text: str, out: Path, resume: bool) -> RunWriter:
     """
     recipe_json = recipe.model_dump(mode="json", by_alias=True)
     if resume:
-        return RunWriter.resume(out, recipe_json)
+        return RunWriter.resume(out, recipe_json, take_lock)
     versions = {"dunwu": __version__, "python": python_version()}
     versions |= {package: version(package) for package in RECORDED_PACKAGES}
-    return RunWriter.create(out, recipe_text=text, recipe_json=recipe_json, seed=recipe.seed, versions=versions)
+    return RunWriter.create(
+        out, recipe_text=text, recipe_json=recipe_json, seed=recipe.seed, versions=versions, take_lock=take_lock
+    )

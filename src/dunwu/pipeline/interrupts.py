@@ -8,7 +8,7 @@ import stat
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import NoReturn
@@ -20,6 +20,8 @@ GRACE_SECONDS = 5.0
 WAIT_SECONDS = 6.0
 """How long it may wait at all, whatever the process is in (loading a library, one long product of matrices)."""
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+PASSED_ON = signal.SIGUSR2
+"""By what a parent process passes a request on: libraries take SIGTERM for themselves, and a terminal sends SIGINT."""
 RECORD_SECONDS = 1.0
 """How long the record of such an end may take: a disk that answers nobody must not keep the process."""
 OVERDUE = (
@@ -36,17 +38,19 @@ class StopSignal:
     Generating can be cut anywhere, because its samples come again from their seeds. Optimizer steps cannot, because
     half an update is no policy: there ``pace`` says where the run ends. A process that obeys neither way for
     ``WAIT_SECONDS``, and is not ``writing``, ends as if it were killed, which loses nothing that is in the run's
-    directory, and ``record`` is called with the reason before. Outside the main thread, where Python delivers no
-    signals, it does nothing.
+    directory, and ``record`` is called with the reason before. ``say_writing`` is called as that begins and ends.
+    Outside the main thread, where Python delivers no signals, it does nothing.
 
     Args:
+        signals: Those by which a stop is asked for.
         ends_process: Whether an overdue stop ends the process; where not, the run stops at its next place to stop.
     """
 
-    def __init__(self, *, ends_process: bool = True) -> None:
-        self._ends_process = ends_process
+    def __init__(self, signals: Sequence[signal.Signals] = SIGNALS, *, ends_process: bool = True) -> None:
+        self._signals, self._ends_process = signals, ends_process
         self.requested = False
         self.record: Callable[[Interrupted], object] = lambda reason: None
+        self.say_writing: Callable[[bool], object] = lambda writing: None
         self._at_once = False
         self._writing = self._wrote = False
         self._obeyed = threading.Event()
@@ -57,7 +61,7 @@ class StopSignal:
     def __enter__(self) -> StopSignal:
         if threading.current_thread() is not threading.main_thread():
             return self
-        for number in SIGNALS:
+        for number in self._signals:
             if not (number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN):  # nohup
                 self._previous[number] = signal.signal(number, self._handle)
         self._woken, self._wakes = os.pipe()
@@ -99,10 +103,12 @@ class StopSignal:
     def writing(self) -> Iterator[None]:
         """Let a stop wait for the block, however long it takes: what is written is worth more than what was before."""
         self._writing = self._wrote = True
+        self.say_writing(True)
         try:
             yield
         finally:
             self._writing = False
+            self.say_writing(False)
 
     def pace(self, updates: int) -> Callable[[int, float], None]:
         """Begin a number of optimizer steps; return a check to call during them.
@@ -124,7 +130,7 @@ class StopSignal:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.requested = True
-        if number == signal.SIGHUP:
+        if number in (signal.SIGHUP, PASSED_ON):
             leave_terminal()
         if self._at_once:
             # Once is enough: the checkpoint that follows must not be cut by a second signal.
@@ -133,7 +139,7 @@ class StopSignal:
 
     def _watch(self) -> None:
         """End the process where a stop is not obeyed in time; in a thread of its own."""
-        while (asked := os.read(self._woken, 1)) and asked[0] not in SIGNALS:
+        while (asked := os.read(self._woken, 1)) and asked[0] not in self._signals:
             pass  # another signal's: a handler of somebody else's
         overdue = False
         while self._ends_process and asked and not overdue and not self._obeyed.wait(WAIT_SECONDS):

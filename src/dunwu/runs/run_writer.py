@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from pathlib import Path
 from types import TracebackType
@@ -38,6 +38,7 @@ class RunWriter(RunReader):
         recipe_json: Mapping[str, Any],
         seed: int,
         versions: Mapping[str, str],
+        take_lock: Callable[[Path], DirectoryLock] = DirectoryLock,
     ) -> Self:
         """Begin a run in a new or empty directory.
 
@@ -47,13 +48,14 @@ class RunWriter(RunReader):
             recipe_json: The recipe as validated, overrides applied: ``recipe.model_dump(mode="json", by_alias=True)``.
             seed: The run's seed.
             versions: Package name to version.
+            take_lock: Takes the lock of a directory.
 
         Raises:
             UserError: The directory holds a run or other files, or another process uses it.
         """
         _require_free(directory)
         make_directory(directory)
-        lock = DirectoryLock(directory)
+        lock = take_lock(directory)
         try:
             _require_free(directory)  # again: between look and lock another process may have begun
             recover(directory)
@@ -68,7 +70,12 @@ class RunWriter(RunReader):
             raise
 
     @classmethod
-    def resume(cls, directory: Path, recipe_json: Mapping[str, Any]) -> Self:
+    def resume(
+        cls,
+        directory: Path,
+        recipe_json: Mapping[str, Any],
+        take_lock: Callable[[Path], DirectoryLock] = DirectoryLock,
+    ) -> Self:
         """Take up a run where it stopped, after removing what a kill left half-written.
 
         ``steps`` of a stage may have grown; a finished stage is then open again. Stages that have not begun may be any.
@@ -77,13 +84,14 @@ class RunWriter(RunReader):
         Args:
             directory: The run directory, perhaps made by an earlier version.
             recipe_json: As for :meth:`create`.
+            take_lock: Takes the lock of a directory.
 
         Raises:
             UserError: There is no run, another process uses it, or the recipe changed in a field that matters (named).
         """
         if not (directory / "manifest.json").is_file():
             raise UserError("there is no run to resume: leave --resume out to begin one", file=directory)
-        lock = DirectoryLock(directory)
+        lock = take_lock(directory)
         try:
             recover(directory)
             run = cls(directory, lock)
