@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import multiprocessing
+import os
 import random
 import signal
+import socket
 import time
+from collections.abc import Sequence
 from itertools import count
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
+
+from dunwu.cli.driver import drive
 
 SHORT_RECIPE = """
 name = "short"
@@ -64,15 +69,49 @@ def start(recipe: Path, out: Path, overrides: tuple[str, ...] = ()) -> ForkServe
     Exit codes are those of the command line.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["dunwu.pipeline.run", "dunwu.pipeline.stages.rl", "transformers.models.qwen3"])
+    context.set_forkserver_preload(
+        ["dunwu.cli.driver", "dunwu.pipeline.run", "dunwu.pipeline.stages.rl", "transformers.models.qwen3"]
+    )
     process = context.Process(target=_run, args=(recipe, out, overrides))
     process.start()
     return process
 
 
-def _run(recipe: Path, out: Path, overrides: tuple[str, ...]) -> None:
-    from dunwu.cli import main
+class ForkedDriver:
+    """The child of a command, forked: it has imported all that its parent has. See ``subprocess.Popen``."""
 
+    def __init__(self, channel: socket.socket, arguments: Sequence[str]) -> None:
+        self._status: int | None = None
+        self.pid = os.fork()
+        if not self.pid:
+            try:
+                drive(channel.fileno(), "dunwu", arguments)
+            except SystemExit as end:
+                os._exit(int(end.code or 0))
+            finally:
+                os._exit(99)
+
+    def poll(self) -> int | None:
+        """See ``subprocess.Popen``."""
+        if self._status is None:
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            self._status = os.waitstatus_to_exitcode(status) if pid else None
+        return self._status
+
+    def send_signal(self, number: int) -> None:
+        """See ``subprocess.Popen``."""
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        """See ``subprocess.Popen``."""
+        self.send_signal(signal.SIGKILL)
+
+
+def _run(recipe: Path, out: Path, overrides: tuple[str, ...]) -> None:
+    from dunwu.cli import main, supervisor
+
+    supervisor.start_driver = ForkedDriver  # type: ignore[assignment]
     arguments = ["run", str(recipe), "--out", str(out), *(part for text in overrides for part in ("--set", text))]
     main([*arguments, *(["--resume"] if (out / "manifest.json").exists() else [])])
 

@@ -14,21 +14,21 @@ from tests.unit.calling import SOURCE
 from dunwu.cli.signals import NOTHING_LOST
 
 SIGNALLED_IMPORT = """
-import importlib.abc, os, signal, sys
+import importlib.abc, os, sys
+command = int(os.environ.setdefault("COMMAND", str(os.getpid())))
 class Finder(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
         if name == {module!r}:
-            os.kill(os.getpid(), {number})
+            os.kill(command, {number})
 sys.meta_path.insert(0, Finder())
-from dunwu.cli import main
-main({arguments!r})
 """
 
 
-def signalled(number: int, module: str, *arguments: str) -> tuple[int, str]:
-    """Exit code and stderr of a command that gets a signal when it imports a module."""
-    program = SIGNALLED_IMPORT.format(number=int(number), module=module, arguments=arguments)
-    environment = os.environ | {"PYTHONPATH": str(SOURCE)}
+def signalled(folder: Path, number: int, module: str, *arguments: str) -> tuple[int, str]:
+    """Exit code and stderr of a command that gets a signal when it, or the child that it works in, imports a module."""
+    (folder / "sitecustomize.py").write_text(SIGNALLED_IMPORT.format(number=int(number), module=module))
+    environment = os.environ | {"PYTHONPATH": f"{folder}:{SOURCE}"}
+    program = f"from dunwu.cli import main; main({list(arguments)!r})"
     done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False)
     return done.returncode, done.stderr
 
@@ -38,8 +38,13 @@ def signalled(number: int, module: str, *arguments: str) -> tuple[int, str]:
     [("typer", -2), ("dunwu.cli.commands", -2), ("dunwu.config.loader", 130)],
     ids=["a-library", "our-own", "in-a-command"],
 )
-def test_ctrl_c_shows_no_traceback_while_modules_are_imported(recipe: Path, module: str, code: int) -> None:
-    assert signalled(signal.SIGINT, module, "plan", str(recipe)) == (code, "interrupted\n" if code == 130 else "")
+def test_ctrl_c_shows_no_traceback_while_modules_are_imported(
+    tmp_path: Path, recipe: Path, module: str, code: int
+) -> None:
+    assert signalled(tmp_path, signal.SIGINT, module, "plan", str(recipe)) == (
+        code,
+        "interrupted\n" if code == 130 else "",
+    )
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
@@ -54,9 +59,9 @@ def test_ctrl_c_shows_no_traceback_while_modules_are_imported(recipe: Path, modu
     ],
 )
 def test_a_stop_in_the_first_second_is_one_line(
-    recipe: Path, number: int, module: str, command: str, code: int | None
+    tmp_path: Path, recipe: Path, number: int, module: str, command: str, code: int | None
 ) -> None:
-    ended, told = signalled(number, module, command, str(recipe))
+    ended, told = signalled(tmp_path, number, module, command, str(recipe))
     if code is None:
         assert (ended, told) == (-number, ""), "nothing goes on there"
     else:

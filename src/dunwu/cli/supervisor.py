@@ -61,7 +61,7 @@ class Supervisor:
         """Run the command to its end, and return the exit code."""
         with self._channel, _wake_at_signals(self._take_signal) as woken:
             with self._childs_end:
-                child = _start_driver(self._childs_end, self._arguments)
+                child = start_driver(self._childs_end, self._arguments)
             sources = [self._channel.fileno(), woken]
             while (status := child.poll()) is None:
                 ready, _, _ = select.select(sources, [], [], self._find_time_left())
@@ -159,7 +159,7 @@ class Supervisor:
             record_end(self._directory, Interrupted(why))
 
 
-def _start_driver(channel: socket.socket, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+def start_driver(channel: socket.socket, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
     """Start the command in a process that cannot be interrupted by Ctrl-C: the terminal sends that to both."""
     # Modules are looked for where this process looks: in the working directory or not.
     safe = [] if sys.path[:1] in ([""], [os.getcwd()]) else ["-P"]

@@ -93,11 +93,14 @@ def find_parent() -> Parent:
     return _parent
 
 
-def connect(descriptor: int) -> None:
+def connect(descriptor: int) -> Parent:
     """Connect this process with its parent, and have it end when that does.
 
     Args:
         descriptor: A socket to the parent; processes that this one starts do not get it.
+
+    Returns:
+        The parent.
     """
     global _parent
     os.set_inheritable(descriptor, False)
@@ -109,6 +112,7 @@ def connect(descriptor: int) -> None:
         prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     else:
         threading.Thread(target=_watch, args=(os.getppid(),), name="parent", daemon=True).start()
+    return _parent
 
 
 def _watch(parent: int) -> NoReturn:
@@ -119,6 +123,6 @@ def _watch(parent: int) -> NoReturn:
 
 
 def _end() -> NoReturn:
-    """End the process as its parent ended: nothing is cleaned up, and nobody is there to be told."""
+    """End the process as its parent ended: nothing is cleaned up, and nobody is there to hear why."""
     os.kill(os.getpid(), signal.SIGKILL)
     raise AssertionError("killed")
