@@ -72,7 +72,7 @@ def start(recipe: Path, out: Path, overrides: tuple[str, ...] = ()) -> ForkServe
     context.set_forkserver_preload(
         ["dunwu.cli.driver", "dunwu.pipeline.run", "dunwu.pipeline.stages.rl", "transformers.models.qwen3"]
     )
-    process = context.Process(target=_run, args=(recipe, out, overrides))
+    process = context.Process(target=run_here, args=(recipe, out, overrides))
     process.start()
     return process
 
@@ -108,7 +108,8 @@ class ForkedDriver:
         self.send_signal(signal.SIGKILL)
 
 
-def _run(recipe: Path, out: Path, overrides: tuple[str, ...]) -> None:
+def run_here(recipe: Path, out: Path, overrides: tuple[str, ...]) -> None:
+    """Begins the run, or resumes it, and ends this process, whose child makes it."""
     from dunwu.cli import main, supervisor
 
     supervisor.start_driver = ForkedDriver  # type: ignore[assignment]

@@ -72,7 +72,7 @@ class Supervisor:
                 self._pass_on(child)
             while self._hear():
                 pass  # what it said last
-        return self._conclude(status)
+            return self._conclude(status)
 
     def _take_signal(self, number: int, frame: FrameType | None) -> None:
         if not self._asked:
