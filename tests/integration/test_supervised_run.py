@@ -26,7 +26,7 @@ from dunwu.runs.lock import is_held
 from tests.integration.runs import SHORT_RECIPE, fingerprints, run_here, write_recipe
 from tests.unit.calling import SOURCE, call
 
-GENERATION, UPDATE = "dunwu.pipeline.stages.rl.collect", "dunwu.pipeline.stages.rl.take_step"
+GENERATION, UPDATE = "dunwu.rollout.collect.stream", "dunwu.pipeline.stages.rl.take_step"
 SAVING = "dunwu.runs.checkpoints.save"
 PHASES = [pytest.param(GENERATION, id="generation"), pytest.param(UPDATE, id="update"), pytest.param(SAVING, id="save")]
 LOST = "what came after its newest checkpoint will be made again"
@@ -97,7 +97,7 @@ def _strike(recipe: Path, out: Path, phase: str, action: Callable[..., None], nu
         run_here(recipe, out, ())
 
 
-def strike(recipe: Path, out: Path, phase: str, action: Callable[..., None], number: int = 2) -> tuple[int, list[str]]:
+def strike(recipe: Path, out: Path, phase: str, action: Callable[..., None], number: int = 3) -> tuple[int, list[str]]:
     """Exit code of the parent, and what the run wrote to stderr."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["dunwu.cli.driver", "dunwu.pipeline.stages.rl", "transformers.models.qwen3"])
