@@ -69,6 +69,10 @@ def test_a_stop_in_the_first_second_is_one_line(
         assert "Traceback" not in told
 
 
+def test_ctrl_c_while_a_run_is_planned_is_one_word(tmp_path: Path, recipe: Path) -> None:
+    assert signalled(tmp_path, signal.SIGINT, "dunwu.config.loader", "run", str(recipe)) == (130, "interrupted\n")
+
+
 def test_ctrl_c_after_the_last_line_shows_no_traceback() -> None:
     program = """
 import atexit, os, signal
