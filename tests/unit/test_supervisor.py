@@ -83,12 +83,12 @@ def supervised(
         process.communicate(timeout=WAIT_SECONDS)
 
 
-def has_ended(pid: int) -> bool:
-    """Whether a process has ended, be it that nobody has asked how."""
+def read_state(pid: int) -> str:
+    """What a process does, by Linux's letter: T, it stands still; Z, it has ended, as where there is none."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
-        return True
+        return "Z"
 
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -103,7 +103,7 @@ def test_a_child_ends_with_a_killed_parent_and_until_then_nobody_else_writes(tmp
         process.kill()
         process.wait()
         with RunWriter.resume(tmp_path, RECIPE):
-            while not has_ended(child):  # it gave the lock back a moment ago
+            while read_state(child) != "Z":  # it gave the lock back a moment ago
                 pass
             assert (tmp_path / "lock").read_text().split()[0] == str(os.getpid())
 
@@ -115,7 +115,7 @@ def test_where_the_system_does_not_say_that_a_parent_has_gone_the_child_looks(tm
         process.kill()
         process.wait()
         with RunWriter.resume(tmp_path, RECIPE):
-            while not has_ended(child):
+            while read_state(child) != "Z":
                 pass
 
 
@@ -125,7 +125,7 @@ def test_the_lock_is_held_until_both_have_gone(tmp_path: Path) -> None:
         assert (tmp_path / "lock").read_text().split()[0] == str(process.pid), "the one that obeys signals is named"
         process.send_signal(signal.SIGSTOP)
         os.kill(child, signal.SIGKILL)
-        while not has_ended(child):
+        while read_state(child) != "Z":
             pass
         assert is_held(tmp_path)
         process.send_signal(signal.SIGCONT)
@@ -144,10 +144,13 @@ def test_a_child_that_does_not_obey_is_killed(tmp_path: Path, work: str) -> None
     assert RunReader(tmp_path).state == ("stopped", OVERDUE)
 
 
+@linux
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-def test_every_request_reaches_a_child_that_stands_still(tmp_path: Path, number: int) -> None:
+def test_every_request_reaches_a_child_that_stands_still(tmp_path: Path, number: signal.Signals) -> None:
     """It goes on, and may end as it wants: here with a code of its own."""
-    with supervised(tmp_path, f"{STANDING_STILL}\n    while not stop.requested: pass") as (process, _):
+    with supervised(tmp_path, f"{STANDING_STILL}\n    while not stop.requested: pass") as (process, child):
+        while read_state(child) != "T":
+            pass
         process.send_signal(number)
         _, said = process.communicate(timeout=WAIT_SECONDS)
     assert (process.returncode, said) == (7, "")
