@@ -172,6 +172,16 @@ def test_what_is_being_written_is_waited_for(monkeypatch: pytest.MonkeyPatch) ->
     assert parent._find_time_left() == 0.0
 
 
+def test_a_lock_is_not_answered_for_after_a_request() -> None:
+    """Without the answer a child makes nothing in its directory."""
+    parent = Supervisor([])
+    parent._childs_end.setblocking(False)
+    parent._take_signal(signal.SIGTERM, None)
+    parent._take_message({"holds": "somewhere"})
+    with pytest.raises(BlockingIOError):
+        parent._childs_end.recv(1)
+
+
 def test_a_stopping_parent_lets_nobody_begin(tmp_path: Path) -> None:
     """The child takes a lock while the parent is asked to stop: it is killed before it makes anything."""
     process = start(tmp_path / "run", "raise AssertionError('it began')", "os.kill(os.getppid(), signal.SIGTERM)")

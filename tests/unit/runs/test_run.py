@@ -19,6 +19,7 @@ from tests.unit.runs.making import RECIPE, STAGE, begin, write_weights
 from dunwu.errors import Fault, UserError
 from dunwu.runs import RunReader, RunWriter
 from dunwu.runs.atomic import atomic_remove
+from dunwu.runs.lock import TRIES, DirectoryLock
 
 HOLD = """
 import sys, pathlib
@@ -260,6 +261,28 @@ def test_a_second_process_is_named_and_a_killed_one_blocks_nobody(tmp_path: Path
         holder.wait()
         with RunWriter.resume(tmp_path, RECIPE):
             assert (tmp_path / "lock").read_text().split()[0] == str(os.getpid())
+
+
+def test_a_lock_whose_holder_has_gone_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that ends with it still holds the lock for a while, here for longer than a reader would."""
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    for holder, most in ((gone.pid, 2 * TRIES), (os.getpid(), TRIES - 1)):
+        lock, waited = DirectoryLock(tmp_path, holder), []
+
+        def wait(seconds: float, lock: DirectoryLock = lock, waited: list[float] = waited) -> None:
+            waited.append(seconds)
+            if len(waited) == 2 * TRIES:
+                lock.release()
+
+        monkeypatch.setattr("time.sleep", wait)
+        if holder == gone.pid:
+            DirectoryLock(tmp_path).release()
+        else:
+            with pytest.raises(UserError, match=f"process {holder} on .* is using"):
+                DirectoryLock(tmp_path)
+            lock.release()
+        assert len(waited) == most
 
 
 def test_a_worker_that_outlives_a_killed_run_holds_nothing(tmp_path: Path) -> None:
