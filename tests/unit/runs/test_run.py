@@ -268,7 +268,7 @@ def test_a_lock_whose_holder_has_gone_is_waited_for(tmp_path: Path, monkeypatch:
     gone = subprocess.Popen([sys.executable, "-c", ""])
     gone.wait()
     for holder, most in ((gone.pid, 2 * TRIES), (os.getpid(), TRIES - 1)):
-        lock, waited = DirectoryLock(tmp_path, holder), []
+        lock, waited = DirectoryLock(tmp_path, holder), list[float]()
 
         def wait(seconds: float, lock: DirectoryLock = lock, waited: list[float] = waited) -> None:
             waited.append(seconds)
