@@ -34,6 +34,10 @@ def run(
         Path | None, typer.Option(parser=parse_folder, metavar="PATH", help="Run directory; runs/NAME where not given.")
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in the directory stopped.")] = False,
+    cluster: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Work on a Ray cluster: HOST:PORT of its head, auto, or local."),
+    ] = None,
     log: Annotated[
         Log, typer.Option(help="What is printed: rows for people, a few lines, or a JSON object a line.")
     ] = (Log.rich),
@@ -45,7 +49,8 @@ def run(
     keep_freed_memory()
     from dunwu.commands.run import run as run_recipe
 
-    run_recipe(recipe, overrides=overrides or (), out=out, resume=resume, log=log.value, track=track or ())
+    settings = [*(overrides or ()), *(("executor=ray", f"cluster={cluster}") if cluster else ())]
+    run_recipe(recipe, overrides=settings, out=out, resume=resume, log=log.value, track=track or ())
 
 
 @main.command()
