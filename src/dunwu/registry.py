@@ -285,7 +285,14 @@ verifiers: Final = Registry(
     "verifier", "verifiers", {kind: f"dunwu.verifiers.kinds:{kind.capitalize()}" for kind in PROBLEM_KINDS}
 )
 rewards: Final = Registry("reward", "rewards", {})
-engines: Final = Registry("engine", "engines", {"builtin": "dunwu.rollout.builtin.worker_threads:build_builtin_engine"})
+engines: Final = Registry(
+    "engine",
+    "engines",
+    {
+        "builtin": "dunwu.rollout.builtin.worker_threads:build_builtin_engine",
+        "vllm": "dunwu.rollout.vllm.engine:build_vllm_engine",
+    },
+)
 stages: Final = Registry(
     "kind of stage",
     "stages",

@@ -25,8 +25,8 @@ class WeightSource(Protocol):
         """Return the tensors in the order of the update's names; may be called again."""
 
 
-class Place(Protocol):
-    """Where an engine keeps a parameter: a tensor, or what takes new weights as one does."""
+class Parameter(Protocol):
+    """What is known of an engine's parameter, wherever it lies."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -34,6 +34,10 @@ class Place(Protocol):
 
     def data_ptr(self) -> int:
         """Return the address; tied parameters have the same."""
+
+
+class Place(Parameter, Protocol):
+    """Where an engine keeps a parameter: a tensor, or what takes new weights as one does."""
 
     def copy_(self, source: Tensor, /) -> object:
         """Take new numbers."""
@@ -155,13 +159,13 @@ def load_update(path: Path) -> WeightUpdate:
         )
 
 
-def check_update(update: WeightUpdate, parameters: Mapping[str, Place]) -> None:
+def check_update(update: WeightUpdate, parameters: Mapping[str, Parameter]) -> None:
     """Check an update against the tensors that it would fill, before anything is read.
 
     Args:
         update: the new weights.
-        parameters: name -> the place that takes it; tied ones share theirs, and one name of them is enough.
-            A place may have leading dimensions of its own, over which the weight is spread.
+        parameters: name -> what takes it; tied ones share theirs, and one name of them is enough.
+            It may have leading dimensions of its own, over which the weight is spread.
 
     Raises:
         ValueError: the update has a name that is not there, another shape, or not all that is there.

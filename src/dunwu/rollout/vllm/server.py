@@ -7,12 +7,12 @@ kept for answers, and descriptor 1 becomes stderr.
     {"do": "generate", "task": 3, "prompts": [[...]], "wanted": [[request, index, seed]], "temperature": ...,
      "max_tokens": ..., "stop": [...], "stop_token_ids": [...]}
     {"do": "abort", "task": 3}
-    {"do": "update", "path": ..., "version": 12}
+    {"do": "update", "path": ..., "version": 12, "names": [...], "shapes": [[...]]}
 
     {"is": "hello"}, then {"is": "ready", "vllm": "0.32.0"}, or {"is": "refused", "text": ...} and the end
     {"is": "finished", "task": 3, "request": 0, "index": 1, "token_ids": [...], "logprobs": [...], "finish": "stop",
      "spans": [[version, start, end]]}
-    {"is": "updated", "version": 12}
+    {"is": "updated", "version": 12}, or {"is": "kept", "text": ...} where the old weights stay
     {"is": "failed", "text": ...}, and the end
 
 The process ends with its client, however that ends: then stdin is at its end.
@@ -25,7 +25,6 @@ import os
 import queue
 import shutil
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -115,7 +114,7 @@ class Server:
         elif command["do"] == "abort":
             self._abort(command["task"])
         elif command["do"] == "update":
-            self._update(command["path"], command["version"])
+            self._update(command)
         else:
             raise ValueError(f"no command is called {command['do']!r}")
 
@@ -154,26 +153,48 @@ class Server:
         self._wire.send(
             **{"is": "finished", "task": task, "request": request, "index": index},
             token_ids=list(written.token_ids),
-            logprobs=[place[token].logprob for place, token in zip(written.logprobs, written.token_ids)],
+            logprobs=[place[token].logprob for place, token in zip(written.logprobs, written.token_ids, strict=True)],
             finish=written.finish_reason,
             spans=[[int(span.version), span.start, span.end] for span in written.weight_versions],
         )
 
-    def _update(self, path: str, version: int) -> None:
+    def _update(self, command: Line) -> None:
         self._abort(None)
-        self._engine.collective_rpc("reload_weights", kwargs={"weights_iterator": self._read_weights(path)})
+        version = command["version"]
+        if problem := find_problem(command):
+            self._wire.send(**{"is": "kept", "text": problem})
+            return
+        weights = self._read_weights(command["path"], command["names"])
+        self._engine.collective_rpc("reload_weights", kwargs={"weights_iterator": weights})
         self._engine.apply_model(repack_heads)
         if not self._engine.reset_prefix_cache():
             raise RuntimeError("the cache of prompts could not be emptied")
         self._engine.set_weight_version(str(version))
         self._wire.send(**{"is": "updated", "version": version})
 
-    def _read_weights(self, path: str) -> Iterator[tuple[str, Any]]:
+    def _read_weights(self, path: str, names: list[str]) -> Iterator[tuple[str, Any]]:
         from safetensors import safe_open
 
         with safe_open(path, framework="pt") as file:
-            for name in file.keys():
+            for name in names:
                 yield self._tied.get(name, name), file.get_tensor(name)
+
+
+def find_problem(command: Line) -> str | None:
+    """Say what is wrong with a file of weights; None: nothing. Behind the first one that vLLM takes is no way back."""
+    from safetensors import safe_open
+
+    try:
+        with safe_open(command["path"], framework="pt") as file:
+            version = (file.metadata() or {}).get("version")
+            if version != str(command["version"]):
+                return f"the file holds version {version} of the weights, not {command['version']}"
+            for name, shape in zip(command["names"], command["shapes"], strict=True):
+                if file.get_slice(name).get_shape() != shape:
+                    return f"the file holds {name} with another shape than {shape}"
+    except Exception as error:  # no file, no safetensors, or a name is not there
+        return f"the file cannot be read: {error}"
+    return None
 
 
 def size_cache(config: Any, max_sequences: int, longest: int) -> int:
@@ -182,7 +203,8 @@ def size_cache(config: Any, max_sequences: int, longest: int) -> int:
     values = 2 * model.get_num_layers(parallel) * model.get_num_kv_heads(parallel) * model.get_head_size()
     blocks = max_sequences * (-(-longest // BLOCK) + 1) + 1
     free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    return min(blocks * BLOCK * values * model.dtype.itemsize, int(MEMORY_SHARE * free))
+    wanted: int = blocks * BLOCK * values * model.dtype.itemsize
+    return min(wanted, int(MEMORY_SHARE * free))
 
 
 def repack_heads(model: Any) -> None:
