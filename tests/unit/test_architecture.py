@@ -229,6 +229,7 @@ def test_the_sandbox_is_the_standard_library_s() -> None:
 BUILDERS = frozenset(
     {
         *("build_builtin_engine", "TorchEngine", "EndpointEngine", "PolicyTrainer", "Critic", "SupervisedTrainer"),
+        *("build_vllm_engine", "VLLMEngine"),
         *("RewardTrainer", "load_policy", "load_scorer", "open_policy", "open_scorer", "LocalExecutor"),
     }
 )
@@ -263,10 +264,18 @@ def test_the_rule_sees_a_builder() -> None:
     assert list(builders(source)) == ["build_builtin_engine", "load_policy"]
 
 
-@pytest.mark.parametrize("library", ["vllm", "ray"])
-def test_at_most_one_file_imports_a_cluster_library(library: str) -> None:
-    users = [file for file in FILES if any(module.split(".")[0] == library for _, module in imports(file))]
-    assert len(users) <= 1, users
+@pytest.mark.parametrize(
+    ("library", "users"), [("vllm", {"bench/vllm_worker.py", "rollout/vllm/server.py"}), ("ray", set())]
+)
+def test_only_scripts_of_their_own_environments_import_a_cluster_library(library: str, users: set[str]) -> None:
+    found = {file for file in FILES if any(module.split(".")[0] == library for _, module in imports(file))}
+    assert {str(file.relative_to(PACKAGE)) for file in found} == users
+
+
+def test_the_server_of_vllm_imports_nothing_of_ours() -> None:
+    """It runs where Dunwu is not installed."""
+    ours = [module for _, module in imports(PACKAGE / "rollout/vllm/server.py") if module.split(".")[0] == "dunwu"]
+    assert ours == []
 
 
 @pytest.mark.parametrize("room", TORCH_FREE)

@@ -8,6 +8,7 @@ import os
 import shutil
 import sys
 import time
+from typing import Any
 
 FAULT = os.environ.get("FAKE_VLLM", "")
 BROKEN = {
@@ -17,7 +18,7 @@ BROKEN = {
     "unknown kind": '{"is": "surprise", "task": 1}',
     "failed": '{"is": "failed", "text": "RuntimeError: out of blocks"}',
 }
-WRONG = {
+WRONG: dict[str, dict[str, Any]] = {
     "another's sample": {"request": 7},
     "no index": {"index": None},
     "no tokens": {"token_ids": [], "logprobs": [], "spans": []},
@@ -42,7 +43,7 @@ def say(answer: object) -> None:
     print(answer if isinstance(answer, str) else json.dumps(answer), flush=True)
 
 
-def finished(command: dict, request: int, index: int, seed: int, version: int) -> dict:
+def finished(command: dict[str, Any], request: int, index: int, seed: int, version: int) -> dict[str, Any]:
     count = min(command["max_tokens"], 1 + seed % 5)
     first = sum(command["prompts"][request]) + seed + version
     token_ids = [(first + place) % 256 for place in range(count)]
@@ -50,13 +51,18 @@ def finished(command: dict, request: int, index: int, seed: int, version: int) -
     if ends:
         token_ids[-1] = command["stop_token_ids"][0]
     return {
-        **{"is": "finished", "task": command["task"], "request": request, "index": index},
-        **{"token_ids": token_ids, "logprobs": [-(1 + token) / 512 for token in token_ids]},
-        **{"finish": "stop" if ends else "length", "spans": [[version, 0, count]]},
+        "is": "finished",
+        "task": command["task"],
+        "request": request,
+        "index": index,
+        "token_ids": token_ids,
+        "logprobs": [-(1 + token) / 512 for token in token_ids],
+        "finish": "stop" if ends else "length",
+        "spans": [[version, 0, count]],
     }
 
 
-def generate(command: dict, version: int) -> None:
+def generate(command: dict[str, Any], version: int) -> None:
     if FAULT in BROKEN:
         say(BROKEN[FAULT])
         return
@@ -86,9 +92,11 @@ def main() -> None:
                 files = sorted(os.listdir(command["folder"]))
                 json.dump(command | {"files": files, "environment": dict(os.environ)}, file)
             if FAULT == "no vllm":
-                return say({"is": "refused", "text": "ModuleNotFoundError: No module named 'vllm'"})
+                say({"is": "refused", "text": "ModuleNotFoundError: No module named 'vllm'"})
+                return
             if FAULT == "refuses":
-                return say({"is": "refused", "text": "ValueError: no such architecture"})
+                say({"is": "refused", "text": "ValueError: no such architecture"})
+                return
             say({"is": "ready", "vllm": "0.0"})
         elif command["do"] == "generate":
             if FAULT == "hangs":

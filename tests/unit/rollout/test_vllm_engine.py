@@ -213,7 +213,7 @@ def test_a_server_that_dies_is_said_with_its_last_words(start: Open, policy: Pol
     engine = start("dies")
     some = engine.generate(REQUESTS, SAMPLING)
     assert next(some)[1].policy_version == next(some)[1].policy_version == 0
-    with pytest.raises(Fault, match="exit code 139; it wrote last: .*Segmentation fault"):
+    with pytest.raises(Fault, match=r"exit code 139; it wrote last: .*Segmentation fault"):
         next(some)
     with pytest.raises(Fault, match="139"):
         engine.update_weights(weights(policy, 1))

@@ -40,7 +40,7 @@ def find_python() -> Path:
         raise UserError(f"vLLM has an environment of its own, and {VARIABLE} names no python: {HINT}", field=FIELD)
     if not os.access(named, os.X_OK) or os.path.isdir(named):
         raise UserError(f"{VARIABLE} names {named}, which is no python: {HINT}", field=FIELD)
-    return Path(named)
+    return Path(named).absolute()
 
 
 class ServerProcess:

@@ -98,6 +98,7 @@ class Server:
         self._engine = LLMEngine.from_vllm_config(config, disable_log_stats=True)
         self._engine.set_weight_version("0")
         self._open: dict[str, tuple[int, int, int]] = {}
+        self._try()
 
     def serve(self) -> None:
         """Work until the client is gone."""
@@ -107,6 +108,14 @@ class Server:
                 self._obey(commands.get())
             for output in self._engine.step():
                 self._report(output)
+
+    def _try(self) -> None:
+        """Write a token: what vLLM's kernels have not, such as heads of 8 numbers on a CPU, shows only then."""
+        from vllm import SamplingParams
+
+        self._engine.add_request("try", {"prompt_token_ids": [0]}, SamplingParams(max_tokens=1, detokenize=False))
+        while self._engine.has_unfinished_requests():
+            self._engine.step()
 
     def _obey(self, command: Line) -> None:
         if command["do"] == "generate":
