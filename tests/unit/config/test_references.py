@@ -53,7 +53,7 @@ def test_every_field_that_names_an_entry_is_found(write: Write) -> None:
     [
         ({"algorithm": "loss = 'grop'"}, r"algorithm.loss: no loss is called 'grop'; did you mean grpo\?"),
         ({"algorithm": "advantage = 'gea'"}, r"algorithm.advantage: no advantage is called 'gea'; did you mean gae\?"),
-        ({"model": "engine = 'vlm'"}, "model.engine: no engine is called 'vlm'; there are builtin"),
+        ({"model": "engine = 'vlm'"}, r"model.engine: no engine is called 'vlm'; did you mean vllm\?; there"),
     ],
 )
 def test_a_name_that_leads_to_nothing_is_refused(write: Write, tables: dict[str, str], message: str) -> None:
