@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -131,3 +134,54 @@ def test_sigterm_ends_a_run_that_waits_for_workers(tmp_path: Path) -> None:
     process.join(timeout=15)
     assert exit_code(process) == 3
     assert psutil.wait_procs(workers, timeout=15)[1] == []
+
+
+def test_ranks_train_as_one_process_does(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path)
+    run(recipe, tmp_path / "inline")
+    run(recipe, tmp_path / "ranks", "executor=processes", "stages.zero.workers.training=2")
+    alone, ranked = (
+        [json.loads(line) for line in (tmp_path / name / "stages/zero/metrics.jsonl").read_text().splitlines()]
+        for name in ("inline", "ranks")
+    )
+    assert [row["step"] for row in ranked] == [2, 4, 6, 8]
+    for own, known in zip(ranked, alone, strict=True):
+        assert own["reward"] == known["reward"]
+        assert own["grad_norm"] == pytest.approx(known["grad_norm"], rel=1e-3)
+        assert own["entropy"] == pytest.approx(known["entropy"], rel=1e-4)
+
+
+@pytest.fixture
+def ray() -> None:
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'dunwu[ray]'")
+
+
+def test_a_run_on_a_cluster_equals_one_in_this_process(tmp_path: Path, ray: None) -> None:
+    recipe = write_recipe(tmp_path)
+    inline = run(recipe, tmp_path / "inline", *overrides("inline", 1))
+    assert run(recipe, tmp_path / "ray", *overrides("ray", 1, 2)) == inline
+
+
+@pytest.mark.parametrize("kills", [pytest.param(1, id="once"), pytest.param(5, id="5-times", marks=pytest.mark.slow)])
+def test_a_dead_head_leaves_a_run_that_goes_on(tmp_path: Path, ray: None, kills: int) -> None:
+    """Ray ends the process that works; its parent says so, with the exit code of a run that can go on."""
+    recipe, out = write_recipe(tmp_path), tmp_path / "run"
+    settings = (*overrides("ray", 1), f"stages.zero.steps={200 * kills}", "stages.zero.evaluation.every=0")
+    undisturbed = run(recipe, tmp_path / "undisturbed", *settings)
+    metrics, command = out / "stages" / "zero" / "metrics.jsonl", [sys.executable, "-m", "dunwu", "run", str(recipe)]
+    command += [part for setting in settings for part in ("--set", setting)] + ["--out", str(out), "--log", "quiet"]
+    done = 0
+    for kill in range(kills + 1):
+        resumed = ["--resume"] if kill else []
+        process = subprocess.Popen([*command, *resumed], stderr=subprocess.PIPE, text=True)
+        if kill < kills:
+            while not metrics.exists() or metrics.read_bytes().count(b"\n") < done + 3:
+                assert process.poll() is None
+                os.sched_yield()
+            done = metrics.read_bytes().count(b"\n")
+            heads = [one for one in psutil.Process(process.pid).children(recursive=True) if one.name() == "gcs_server"]
+            heads[0].kill()
+        _, said = process.communicate(timeout=300)
+        assert process.returncode == (3 if kill < kills else 0)
+        assert "resume with: " in said.splitlines()[-1] if kill < kills else said == ""
+    assert what_was_made(out) == undisturbed

@@ -7,7 +7,8 @@ from pathlib import Path
 from dunwu.models.weights import WeightUpdate, load_update, store_update
 from dunwu.rollout.weight_folder import WeightFolder
 
-FOLDER = "weights"
+FOLDER = "earlier-weights"
+"""Of a checkpoint; the trainer's own files beside it have other names."""
 
 
 class WeightHistory:
