@@ -310,7 +310,7 @@ def test_the_command_s_face() -> None:
     commands = getattr(command, "commands")  # noqa: B009  -- typer types the group as a plain command
     face = {name: {flag for parameter in sub.params for flag in parameter.opts} for name, sub in commands.items()}
     assert face == {
-        "run": {"recipe", "--set", "--out", "--resume", "--log", "--track"},
+        "run": {"recipe", "--set", "--out", "--resume", "--cluster", "--log", "--track"},
         "plan": {"recipe", "--set", "--json"},
         "eval": {
             *("models", "--bench", "--data", "-k", "--problems", "--temperature", "--top-p", "--max-new-tokens"),
