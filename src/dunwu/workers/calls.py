@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import threading
 import time
 from collections import deque
@@ -10,10 +11,10 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
-from dunwu.workers.worker import START_SECONDS, CallOverdue, WorkerLost
+from dunwu.workers.worker import START_SECONDS, CallFailed, CallOverdue, WorkerLost
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Call:
     """A call under way; ``began`` is when its turn came, on the monotonic clock."""
 
@@ -24,7 +25,7 @@ class Call:
 
 
 class OpenCalls:
-    """Calls are answered in the order in which they were made; once the worker is lost, all of them fail.
+    """Calls begin in the order in which they were made; once the worker is lost, all of them fail.
 
     Args:
         name: the worker's.
@@ -56,22 +57,28 @@ class OpenCalls:
             self._ready = True
             self._begin_first()
 
-    def answer(self, returned: bool, content: Any) -> None:
-        """Answer the first call.
+    def answer(self, returned: bool, content: bytes, call: Call | None = None) -> None:
+        """Answer a call.
 
         Args:
             returned: whether ``content`` was returned; else it was raised.
-            content: what the method gave.
+            content: what the method gave, pickled.
+            call: which; None: the first. Answers of unlike sizes may overtake each other on their way.
         """
+        try:
+            given = pickle.loads(content)
+        except Exception as error:
+            returned, given = False, CallFailed(self._name, f"its answer cannot be read here: {error}")
         with self.lock:
             if self.lost is not None:
                 return
-            call = self._calls.popleft()
+            call = call or self._calls[0]
+            self._calls.remove(call)
             self._begin_first()
         if returned:
-            call.future.set_result(content)
+            call.future.set_result(given)
         else:
-            call.future.set_exception(content)
+            call.future.set_exception(given)
 
     def lose(self, reason: WorkerLost, end: Callable[[], None]) -> None:
         """Say that the worker is lost, and fail what is open; once, the first reason counts.

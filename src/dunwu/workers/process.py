@@ -27,7 +27,6 @@ from dunwu.own_time import OwnTime
 from dunwu.workers.calls import OpenCalls
 from dunwu.workers.worker import (
     SILENT_SECONDS,
-    CallFailed,
     Worker,
     WorkerDied,
     WorkerLost,
@@ -139,15 +138,7 @@ class ProcessWorker:
             if kind == "ready":
                 self._calls.set_ready()
             elif kind != "beat":
-                self._answer(kind == "returned", content)
-
-    def _answer(self, returned: bool, content: bytes) -> None:
-        try:
-            answer = pickle.loads(content)
-        except Exception as error:
-            self._calls.answer(False, CallFailed(self.name, f"its answer cannot be read here: {error}"))
-        else:
-            self._calls.answer(returned, answer)
+                self._calls.answer(kind == "returned", content)
 
     def _look(self) -> None:
         own: OwnTime | None = None

@@ -16,13 +16,14 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from dunwu.errors import Interrupted, NotInstalled, UserError
-from dunwu.workers.calls import OpenCalls
+from dunwu.workers.calls import Call, OpenCalls
 from dunwu.workers.child import describe_error
-from dunwu.workers.worker import SILENT_SECONDS, CallFailed, Worker, WorkerDied, WorkerLost, WorkerSilent
+from dunwu.workers.worker import SILENT_SECONDS, Worker, WorkerDied, WorkerLost, WorkerSilent
 
 BEAT, BEAT_SECONDS = "beat", 1.0
 CONNECT_SECONDS = 4.0
@@ -97,7 +98,8 @@ class RayWorker:
         with self._calls.lock:
             call = self._calls.add(method, seconds)
             if self.is_alive:
-                self._actor.call.remote(method, *arguments).future().add_done_callback(self._answer)
+                answered = self._actor.call.remote(method, *arguments).future()
+                answered.add_done_callback(partial(self._answer, call))
         return call.future
 
     def kill(self) -> None:
@@ -114,19 +116,14 @@ class RayWorker:
         else:
             self._calls.set_ready()
 
-    def _answer(self, answered: Future[tuple[bool, bytes]]) -> None:
+    def _answer(self, call: Call, answered: Future[tuple[bool, bytes]]) -> None:
         try:
             returned, content = answered.result()
         except Exception as error:
             # Not here: this is the thread in which Ray delivers answers, and ending an actor waits for one.
             self._deaths.put(WorkerDied(self.name, describe_death(error)))
             return
-        try:
-            answer = pickle.loads(content)
-        except Exception as error:
-            self._calls.answer(False, CallFailed(self.name, f"its answer cannot be read here: {error}"))
-        else:
-            self._calls.answer(returned, answer)
+        self._calls.answer(returned, content, call)
 
     def _look(self) -> None:
         beat: Future[None] | None = None

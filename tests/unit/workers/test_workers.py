@@ -83,6 +83,15 @@ def test_arrays_pass_as_they_are(launcher: Launcher) -> None:
     assert np.array_equal(got, sent)
 
 
+def test_answers_of_unlike_sizes_reach_their_own_calls(launcher: Launcher) -> None:
+    worker = launcher.launch("counter 1", Counter)
+    contents = [bytes([number]) * (1 << 22 if number % 2 else 1) for number in range(20)]
+    futures = [worker.call("echo", content) for content in contents]
+    assert [future.result(PATIENCE) == content for future, content in zip(futures, contents, strict=True)] == [
+        True
+    ] * 20
+
+
 def test_what_a_method_raises_is_raised_here(launcher: Launcher) -> None:
     worker = launcher.launch("counter 1", Counter)
     refused = error_of(worker.call("refuse"))
