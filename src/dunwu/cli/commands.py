@@ -49,8 +49,9 @@ def run(
     keep_freed_memory()
     from dunwu.commands.run import run as run_recipe
 
-    settings = [*(overrides or ()), *(("executor=ray", f"cluster={cluster}") if cluster else ())]
-    run_recipe(recipe, overrides=settings, out=out, resume=resume, log=log.value, track=track or ())
+    run_recipe(
+        recipe, overrides=overrides or (), out=out, resume=resume, cluster=cluster, log=log.value, track=track or ()
+    )
 
 
 @main.command()

@@ -38,6 +38,7 @@ def run(
     out: Path | str | None = None,
     overrides: Mapping[str, Any] | Sequence[str] = (),
     resume: bool = False,
+    cluster: str | None = None,
     log: Log = "rich",
     track: Sequence[str] = (),
 ) -> Run:
@@ -48,6 +49,7 @@ def run(
         out: The run directory; None: runs/NAME.
         overrides: Values by path, ``{"stages.zero.steps": 32}``, or ``PATH=VALUE`` as for ``--set``.
         resume: Go on where the run in the directory stopped.
+        cluster: Work on a Ray cluster: ``HOST:PORT`` of its head, ``auto``, or ``local``; None: as the recipe says.
         log: What is printed: rows for people, a few lines, or a JSON object a line.
         track: Trackers that get the numbers too: ``tensorboard``, ``wandb``, ``trackio``.
 
@@ -60,6 +62,8 @@ def run(
         Fault: NaN, a full disk, no whole checkpoint.
     """
     overrides, monitor = write_overrides(overrides), open_monitor(log)
+    if cluster is not None:
+        overrides = [*overrides, "executor=ray", f"cluster={cluster}"]
     with closing(monitor):
         monitor.show_activity("checking the recipe")
         with suggest_resume(Path(out) if resume and out is not None else None):
