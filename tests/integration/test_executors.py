@@ -170,16 +170,19 @@ def test_a_dead_head_leaves_a_run_that_goes_on(tmp_path: Path, ray: None, kills:
     undisturbed = run(recipe, tmp_path / "undisturbed", *settings)
     metrics, command = out / "stages" / "zero" / "metrics.jsonl", [sys.executable, "-m", "dunwu", "run", str(recipe)]
     command += [part for setting in settings for part in ("--set", setting)] + ["--out", str(out), "--log", "quiet"]
-    done = 0
+    done, over = 0, threading.Event()
     for kill in range(kills + 1):
         resumed = ["--resume"] if kill else []
         process = subprocess.Popen([*command, *resumed], stderr=subprocess.PIPE, text=True)
         if kill < kills:
-            while not metrics.exists() or metrics.read_bytes().count(b"\n") < done + 3:
-                assert process.poll() is None
-                os.sched_yield()
+            heads: list[psutil.Process] = []
+            while not heads or not metrics.exists() or metrics.read_bytes().count(b"\n") < done + 3:
+                assert process.poll() is None, process.communicate()
+                heads = heads or [
+                    one for one in psutil.Process(process.pid).children(recursive=True) if one.name() == "gcs_server"
+                ]
+                over.wait(0.1)
             done = metrics.read_bytes().count(b"\n")
-            heads = [one for one in psutil.Process(process.pid).children(recursive=True) if one.name() == "gcs_server"]
             heads[0].kill()
         _, said = process.communicate(timeout=300)
         assert process.returncode == (3 if kill < kills else 0)
