@@ -138,8 +138,8 @@ def test_sigterm_ends_a_run_that_waits_for_workers(tmp_path: Path) -> None:
 
 def test_ranks_train_as_one_process_does(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path)
-    run(recipe, tmp_path / "inline")
-    run(recipe, tmp_path / "ranks", "executor=processes", "stages.zero.workers.training=2")
+    run(recipe, tmp_path / "inline", *overrides("inline", 1))
+    run(recipe, tmp_path / "ranks", *overrides("processes", 1), "stages.zero.workers.training=2")
     alone, ranked = (
         [json.loads(line) for line in (tmp_path / name / "stages/zero/metrics.jsonl").read_text().splitlines()]
         for name in ("inline", "ranks")
@@ -148,6 +148,8 @@ def test_ranks_train_as_one_process_does(tmp_path: Path) -> None:
     for own, known in zip(ranked, alone, strict=True):
         assert own["reward"] == known["reward"]
         assert own["grad_norm"] == pytest.approx(known["grad_norm"], rel=1e-3)
+        assert own.keys() == known.keys()
+        assert own["correction_max"] == pytest.approx(known["correction_max"], rel=1e-4)
         assert own["entropy"] == pytest.approx(known["entropy"], rel=1e-4)
 
 

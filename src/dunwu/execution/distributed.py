@@ -11,10 +11,12 @@ import torch
 
 from dunwu import registry
 from dunwu.config.schema import ExecutorName, ModelSpec, RewardModelStage, RLStage, ServedModel, SFTStage, WorkersSpec
+from dunwu.errors import UserError
 from dunwu.execution.engine_host import make_engine_host
 from dunwu.execution.local import LocalExecutor
 from dunwu.execution.ranks import BatchRankRecipe, RankRecipe, build_ranked_batch_trainer, build_ranked_trainer
 from dunwu.machine import Dtype, usable_cores
+from dunwu.models.places import find_device
 from dunwu.models.policy import Policy
 from dunwu.models.weights import MemorySource, WeightUpdate
 from dunwu.rollout.engine import Engine
@@ -99,6 +101,10 @@ class DistributedExecutor:
         self._spec, self._message, self._site, self._workers = spec, message, site, workers
         self._opened: list[Opened] = []
 
+    def close(self) -> None:
+        """See ``Executor.close``."""
+        self._site.launcher.close()
+
     def open_policy(self, source: str, *, longest: int, learns: bool, generates: bool) -> Policy:
         """See ``Executor.open_policy``. Workers that generate with it open the same source."""
         policy = self._local.open_policy(source, longest=longest, learns=learns, generates=generates)
@@ -140,6 +146,7 @@ class DistributedExecutor:
             make_host,
             workers=count,
             cpus=threads,
+            gpus=self._gpus,
             message=self._message,
             publisher=self._site.make_publisher(),
         )
@@ -163,7 +170,8 @@ class DistributedExecutor:
             value_source=value.source if value else None,
             value_seed=value.seed if value else 0,
         )
-        return build_ranked_trainer(self._site.launcher, self._workers.training, recipe)
+        self._check_machines()
+        return build_ranked_trainer(self._site.launcher, self._workers.training, recipe, gpus=self._gpus)
 
     def build_supervised_trainer(
         self, stage: SFTStage, policy: Policy, *, total_steps: int, seed: int
@@ -193,7 +201,18 @@ class DistributedExecutor:
             total_steps=total_steps,
             head_seed=opened.seed,
         )
-        return build_ranked_batch_trainer(self._site.launcher, self._workers.training, recipe)
+        self._check_machines()
+        return build_ranked_batch_trainer(self._site.launcher, self._workers.training, recipe, gpus=self._gpus)
+
+    @property
+    def _gpus(self) -> float:
+        """Devices of each worker."""
+        return float(find_device(self._spec.device).type == "cuda")
+
+    def _check_machines(self) -> None:
+        """Refuse ranks where they could be on several machines: they write checkpoints where they are."""
+        if isinstance(self._site.launcher, RayLauncher) and self._site.launcher.machines > 1:
+            raise UserError("ranks train on one machine alone, and this cluster has several", field="workers.training")
 
     def _find(self, policy: Policy) -> Opened:
         return next(opened for opened in self._opened if opened.policy is policy)

@@ -37,6 +37,9 @@ class Executor(Protocol):
     def generates_elsewhere(self) -> bool:
         """Whether its engines compute beside this process, not in it."""
 
+    def close(self) -> None:
+        """End every worker of the stage."""
+
     def open_policy(self, source: str, *, longest: int, learns: bool, generates: bool) -> Policy:
         """Load a policy and compare what will work with it against the model's own forward pass.
 

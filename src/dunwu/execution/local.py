@@ -44,6 +44,9 @@ class LocalExecutor:
     def __init__(self, spec: ModelSpec, message: Callable[[str], None]) -> None:
         self._spec, self._message = spec, message
 
+    def close(self) -> None:
+        """See ``Executor.close``: there are none."""
+
     def open_policy(self, source: str, *, longest: int, learns: bool, generates: bool) -> Policy:
         """See ``Executor.open_policy``."""
         from dunwu.execution.policies import open_policy

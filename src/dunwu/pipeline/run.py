@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from importlib import import_module
 from pathlib import Path
 
@@ -96,13 +96,14 @@ def _run_stages(recipe: Recipe, file: Path | None, run: RunWriter, stop: StopSig
             continue
         store = run.stage(name, keep=stage.kept_checkpoints, writing=stop.writing)
         run.check_inputs(name, inputs)
+        executor = open_executor(
+            stage.model, progress.log_message, kind=recipe.executor, cluster=recipe.cluster, workers=stage.workers
+        )
         context = StageContext(
             name=name,
             seed=recipe.seed,
             store=store,
-            executor=open_executor(
-                stage.model, progress.log_message, kind=recipe.executor, cluster=recipe.cluster, workers=stage.workers
-            ),
+            executor=executor,
             stop=stop,
             progress=progress,
             recipe=recipe.name,
@@ -112,7 +113,7 @@ def _run_stages(recipe: Recipe, file: Path | None, run: RunWriter, stop: StopSig
             note=run.note,
         )
         progress.show_activity(f"loading what {name} needs")
-        with _name_stage(file, name), stages.blame(stage.kind, "kind"):
+        with closing(executor), _name_stage(file, name), stages.blame(stage.kind, "kind"):
             kind_of(stage).run(stage, context)
             _check_result(run, name, kind_of(stage).makes)
         progress.end_stage(name)

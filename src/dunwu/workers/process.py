@@ -56,7 +56,9 @@ class ProcessWorker:
         life, self._lifeline = os.pipe()
         self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  -- closed by kill()
         environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
-        command = [sys.executable, "-m", "dunwu.workers.child", str(theirs.fileno()), str(life)]
+        # Modules are looked for where this process looks: what lies in the working directory is not found by accident.
+        safe = [] if sys.path[:1] in ([""], [os.getcwd()]) else ["-P"]
+        command = [sys.executable, *safe, "-m", "dunwu.workers.child", str(theirs.fileno()), str(life)]
         with theirs:
             self._process = subprocess.Popen(
                 command,

@@ -153,6 +153,8 @@ class RayWorker:
         """Kill the actor; a process that is stopped does not hear Ray, so its node kills it."""
         import ray
 
+        if not ray.is_initialized():  # it would be started again, or another cluster found
+            return
         with suppress(Exception):
             ray.kill(self._actor, no_restart=True)
         if self._place is None:
@@ -213,6 +215,13 @@ class RayLauncher:
         self._workers.append((worker, wanted))
         return worker
 
+    @property
+    def machines(self) -> int:
+        """How many there are in the cluster."""
+        import ray
+
+        return sum(node["Alive"] for node in ray.nodes())
+
     def put(self, content: object) -> object:
         """Give the cluster something large that several workers will get; pass on what is returned."""
         import ray
@@ -266,7 +275,7 @@ def check_address(address: str) -> None:
         raise UserError(text, field="cluster")
     try:
         socket.create_connection((host, int(port)), CONNECT_SECONDS).close()
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, ValueError) as error:  # a name of a host that is none
         raise UserError(f"no cluster answers at {address}: {error}", field="cluster") from None
 
 

@@ -280,6 +280,7 @@ print(signal.getsignal(signal.SIGTERM) is mine)
     [
         ("127.0.0.1:9", "no cluster answers at 127.0.0.1:9: "),
         ("127.0.0.1:99999", "no cluster answers"),
+        ("a..b:6379", "no cluster answers at a..b:6379"),
         ("head", "is no address of a head: write HOST:PORT"),
         ("ray://head", "is no address of a head"),
     ],

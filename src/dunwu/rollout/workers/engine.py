@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import suppress
@@ -86,7 +87,7 @@ class WorkerEngine:
         self._publisher: Publisher = WeightFolder() if publisher is None else publisher
         self._update: object = None
         self._tasks = 0
-        self._closed = False
+        self._closed, self._changing = False, threading.Lock()
         names = [f"rollout worker {number + 1}" for number in range(workers)]
         self._places = [Place(name, self._launch(name)) for name in names]
         self.policy_version = 0
@@ -138,7 +139,8 @@ class WorkerEngine:
 
     def close(self) -> None:
         """See ``engine.Engine``; whoever waits for completions in another thread gets a Fault."""
-        self._closed = True
+        with self._changing:
+            self._closed = True
         for place in self._places:
             place.worker.kill()
         self._publisher.close()
@@ -229,15 +231,16 @@ class WorkerEngine:
             Fault: too many were lost without a completion between them.
         """
         while True:
-            if self._closed:
-                raise Fault("the engine was closed")
             with suppress(Exception):
                 place.worker.kill()
             place.losses += 1
             if place.losses >= LOSSES:
                 raise Fault(f"{lost}; {counted(place.losses, 'worker')} in a row: the newest checkpoint stands")
             self._message(f"{lost}; another takes its place{more}")
-            place.worker = self._launch(place.name)
+            with self._changing:  # whoever closes the engine ends every worker that there is
+                if self._closed:
+                    raise Fault("the engine was closed")
+                place.worker = self._launch(place.name)
             if (again := self._find_loss(place, self._call_ready(place))) is None:
                 return
             lost = again
