@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -271,6 +272,17 @@ def test_a_worker_that_missed_an_update_is_found(
     engine.policy_version = 1  # as if it had been sent
     with pytest.raises(Fault, match="wrote with version 0 of the weights, and was given version 1"):
         list(engine.generate(REQUESTS, SAMPLING))
+
+
+def test_a_host_in_this_process_ends_its_thread(folders: dict[str, Path]) -> None:
+    before = set(threading.enumerate())
+    with closing(build_inline(folders["tied"])) as engine:
+        assert len(by_seed(engine, REQUESTS[:1], SAMPLING)) == 3
+        hosts = set(threading.enumerate()) - before
+    assert hosts
+    for thread in hosts:
+        thread.join(60)
+        assert not thread.is_alive()
 
 
 def test_nothing_is_left_behind(folders: dict[str, Path]) -> None:

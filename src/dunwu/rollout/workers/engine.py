@@ -142,6 +142,7 @@ class WorkerEngine:
         with self._changing:
             self._closed = True
         for place in self._places:
+            place.worker.call("close", seconds=CALL_SECONDS)
             place.worker.kill()
         self._publisher.close()
 

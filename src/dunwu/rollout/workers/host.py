@@ -32,10 +32,10 @@ class EngineHost:
 
     def __init__(self, build: Callable[[], Engine]) -> None:
         self._engine = build()
-        self._work: SimpleQueue[Callable[[], None]] = SimpleQueue()
+        self._work: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
         self._finished: SimpleQueue[Finished | BaseException] = SimpleQueue()
         self._task = 0
-        Thread(target=self._run, name="engine", daemon=True).start()
+        Thread(target=self._run, name="engine host", daemon=True).start()
 
     def check_ready(self) -> None:
         """Do nothing: whoever gets an answer knows that the engine is there."""
@@ -91,9 +91,15 @@ class EngineHost:
         except ValueError as error:
             return str(error)
 
+    def close(self) -> None:
+        """Give up what is generated, and end the thread; for hosts in a process that goes on."""
+        self._task = 0
+        self._work.put(None)
+
     def _run(self) -> None:
-        while True:
-            self._work.get()()
+        while (work := self._work.get()) is not None:
+            work()
+        self._engine.close()
 
     def _generate(self, task: int, requests: Sequence[GenerationRequest], sampling: Sampling) -> None:
         if task != self._task:
