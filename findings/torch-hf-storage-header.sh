@@ -9,8 +9,7 @@ set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/python" -m pip install --quiet --disable-pip-version-check \
-  "torch==2.13.0" "safetensors==0.8.0" "numpy==2.4.6" "huggingface_hub==2.4.0" "fsspec==2026.9.0"
+"$folder/venv/bin/python" -m pip install --quiet --disable-pip-version-check "torch==2.13.0" "safetensors==0.8.0" "numpy==2.4.6" "huggingface_hub==2.4.0" "fsspec==2026.9.0"
 cat > "$folder/save.py" <<'PY'
 import hashlib
 import json
