@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.changed_weights import change_weights
 from tests.unit.rollout.conftest import SHAPE, by_seed, one_thread, requests_of, tiny_model, tokenizer
 from transformers import LlamaConfig, LlamaForCausalLM, Qwen3Config, Qwen3ForCausalLM
 
@@ -113,15 +114,6 @@ def compare_with_trainer(
     return difference
 
 
-def change(policy: Policy, version: int) -> WeightUpdate:
-    """Change the policy's weights, and describe them."""
-    torch.manual_seed(version)
-    with torch.no_grad():
-        for parameter in policy.model.parameters():
-            parameter.add_(0.05 * torch.randn_like(parameter))
-    return WeightUpdate.in_memory(version, ((name, p.detach()) for name, p in policy.model.named_parameters()))
-
-
 def is_there(pid: int) -> bool:
     """Whether a process lives; one that only waits to be reaped does not."""
     try:
@@ -148,7 +140,7 @@ def test_log_probabilities_are_the_trainers_before_and_after_updates(opened: tup
     texts = []
     for version in (engine.policy_version, 11, 12):
         if version > 10:
-            engine.update_weights(change(policy, version))
+            engine.update_weights(change_weights(policy, version))
         written = by_seed(engine, requests, SAMPLING)
         texts.append([own.token_ids.tolist() for own in written.values()])
         mean, largest = compare_with_trainer(policy, requests, written, SAMPLING.temperature)
@@ -163,7 +155,7 @@ def test_log_probabilities_are_the_trainers_before_and_after_updates(opened: tup
 def test_nothing_of_the_old_prompt_is_used_after_an_update(opened: tuple[VLLMEngine, Policy]) -> None:
     engine, policy = opened
     by_seed(engine, LONG, SAMPLING)
-    engine.update_weights(change(policy, engine.policy_version + 10))
+    engine.update_weights(change_weights(policy, engine.policy_version + 10))
     mean, largest = compare_with_trainer(policy, LONG, by_seed(engine, LONG, SAMPLING), SAMPLING.temperature)
     assert largest < 1e-4
     assert mean < 2e-6  # of 24 tokens
@@ -275,7 +267,7 @@ def test_who_leaves_early_disturbs_nobody(opened: tuple[VLLMEngine, Policy]) -> 
     some = engine.generate(REQUESTS, SAMPLING)
     next(some)
     some.close()
-    engine.update_weights(change(policy, engine.policy_version + 10))  # what is given up does not hold it
+    engine.update_weights(change_weights(policy, engine.policy_version + 10))  # what is given up does not hold it
     mean, _ = compare_with_trainer(policy, REQUESTS, by_seed(engine, REQUESTS, SAMPLING), SAMPLING.temperature)
     assert mean < 1e-6
 

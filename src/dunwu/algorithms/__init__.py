@@ -4,7 +4,7 @@ B x T a microbatch of B sequences of T tokens; G completions of one prompt. Slot
 """
 
 from dunwu.algorithms.advantages import assign_advantages
-from dunwu.algorithms.algorithm import Algorithm, LossOutput, build
+from dunwu.algorithms.algorithm import Algorithm, LossOutput, build, build_for_stage
 from dunwu.algorithms.batching import Microbatch, TrainStep, cut_minibatches
 from dunwu.algorithms.filters import keep_informative
 from dunwu.algorithms.samples import compute_rewards, to_samples
@@ -16,6 +16,7 @@ __all__ = [
     "TrainStep",
     "assign_advantages",
     "build",
+    "build_for_stage",
     "compute_rewards",
     "cut_minibatches",
     "keep_informative",

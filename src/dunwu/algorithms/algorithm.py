@@ -16,7 +16,7 @@ from dunwu.algorithms.group_baselines import GAE, GroupAdvantage
 from dunwu.algorithms.importance import correct_for_sampler, measure_correction
 from dunwu.algorithms.kl import ESTIMATORS, correct_for_old_policy
 from dunwu.algorithms.losses import Clip, Loss, Objective
-from dunwu.config.schema import AlgorithmSpec, CorrectionSpec, ValueSpec
+from dunwu.config.schema import AlgorithmSpec, CorrectionSpec, RLStage, ValueSpec
 from dunwu.errors import UserError
 from dunwu.metrics import Max, Mean, Metric
 
@@ -78,6 +78,24 @@ def build(
         value=value,
         advantage=None if value else registry.advantages.load(spec.advantage),
         loss=_policy_loss(spec, aggregates[spec.aggregate], correct_kl, spec.settle_correction(foreign_samples)),
+    )
+
+
+def build_for_stage(stage: RLStage) -> Algorithm:
+    """Build the algorithm of a stage, the same for whoever asks: the pipeline, a loop, each rank of a trainer.
+
+    Args:
+        stage: the recipe's.
+
+    Raises:
+        UserError: a name leads to nothing.
+    """
+    return build(
+        stage.algorithm,
+        stage.value,
+        max_new_tokens=stage.rollout.max_new_tokens,
+        correct_kl=stage.corrects_kl,
+        foreign_samples=stage.has_foreign_samples,
     )
 
 

@@ -218,12 +218,7 @@ def open_loop(
     stage = _stage(chosen, tasks, steps, settings)
     executor = open_executor(stage.model, lambda line: None)
     loaded = executor.open_policy(chosen.source, longest=stage.longest_sequence, learns=True, generates=True)
-    algorithm = algorithms.build(
-        stage.algorithm,
-        max_new_tokens=stage.rollout.max_new_tokens,
-        correct_kl=stage.corrects_kl,
-        foreign_samples=stage.has_foreign_samples,
-    )
+    algorithm = algorithms.build_for_stage(stage)
     with ExitStack() as opened:
         rules = open_grader(stage.reward, stage.tasks, Silent())
         grader = CallableGrader(reward) if reward else opened.enter_context(rules)

@@ -121,13 +121,7 @@ def build_rank(recipe: RankRecipe, ranks: RankGroup) -> Trainer:
     """
     stage, executor = recipe.stage, _open_executor(recipe.model)
     policy = executor.open_policy(recipe.source, longest=stage.longest_sequence, learns=True, generates=False)
-    algorithm = algorithms.build(
-        stage.algorithm,
-        stage.value,
-        max_new_tokens=stage.rollout.max_new_tokens,
-        correct_kl=stage.corrects_kl,
-        foreign_samples=stage.has_foreign_samples,
-    )
+    algorithm = algorithms.build_for_stage(stage)
     value_network = None
     if recipe.value_source is not None:
         torch.manual_seed(recipe.value_seed)

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,12 +14,11 @@ from jaxtyping import Float32
 from tests.unit.pipeline.contexts import make_context, shown_text
 
 from dunwu import algorithms
-from dunwu.algorithms import Algorithm
+from dunwu.algorithms import Algorithm, algorithm
 from dunwu.config.schema import AlgorithmSpec, RLStage
 from dunwu.errors import Fault
 from dunwu.models.weights import WeightUpdate
 from dunwu.pipeline.interrupts import StopSignal
-from dunwu.pipeline.stages import rl_system
 from dunwu.pipeline.stages.rl import train
 from dunwu.pipeline.stages.rl_state import Cursor
 from dunwu.pipeline.stages.rl_system import RLSystem, open_rl_system
@@ -211,7 +209,7 @@ def test_the_kl_term_of_the_stage_is_corrected_as_the_recipe_says(
         built.append((correct_kl, foreign_samples))
         return algorithms.build(spec, max_new_tokens=max_new_tokens, correct_kl=correct_kl)
 
-    monkeypatch.setattr(rl_system, "algorithms", SimpleNamespace(build=build))
+    monkeypatch.setattr(algorithm, "build", build)
     for minibatches in (1, 2):
         with opened(tmp_path / str(minibatches), update={"minibatches": minibatches}):
             pass

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.changed_weights import change_weights
 from torch.nn.utils.rnn import pad_sequence
 
 from dunwu.errors import Fault, UserError
@@ -106,15 +107,6 @@ def largest_difference(policy: Policy, requests: list[GenerationRequest], writte
     )
 
 
-def changed(policy: Policy, version: int) -> WeightUpdate:
-    """Other weights, which the policy itself gets too."""
-    torch.manual_seed(version)
-    with torch.no_grad():
-        for parameter in policy.model.parameters():
-            parameter.add_(0.05 * torch.randn_like(parameter))
-    return WeightUpdate.in_memory(version, ((name, p.detach()) for name, p in policy.model.named_parameters()))
-
-
 def test_a_completion_is_the_same_alone_shuffled_and_split(opened: tuple[Engine, Policy]) -> None:
     engine, policy = opened
     alone = by_seed(TorchEngine(policy, max_sequences=1), REQUESTS, SAMPLING)
@@ -180,7 +172,7 @@ def test_log_probabilities_are_the_models_before_and_after_updates(opened: tuple
     texts = []
     for version in (engine.policy_version, 11, 12):
         if version > 10:
-            engine.update_weights(changed(policy, version))
+            engine.update_weights(change_weights(policy, version))
         written = by_seed(engine, REQUESTS, SAMPLING)
         texts.append({key: completion.token_ids.tolist() for key, completion in written.items()})
         assert largest_difference(policy, REQUESTS, written, SAMPLING.temperature) < 1e-4
@@ -223,7 +215,7 @@ def test_killed_and_stopped_workers_change_no_sample(
 ) -> None:
     engine, said = workers
     policy = load_policy(str(folders["tied"]))
-    engine.update_weights(changed(policy, 5))
+    engine.update_weights(change_weights(policy, 5))
     expected = by_seed(TorchEngine(policy, max_sequences=4, version=5), REQUESTS, SAMPLING)
     got = generate_disturbed(engine, {2: (0, signal.SIGKILL), 4: (1, signal.SIGSTOP), 7: (0, signal.SIGKILL)})
     assert len({sample for sample, _ in got}) == len(got) == 15
@@ -243,7 +235,7 @@ def test_a_worker_killed_before_an_update_gets_it_too(
     policy = load_policy(str(folders["tied"]))
     assert len(by_seed(engine, REQUESTS, SAMPLING)) == 15
     os.kill(process_of(engine, 0).pid, signal.SIGKILL)
-    engine.update_weights(changed(policy, 3))
+    engine.update_weights(change_weights(policy, 3))
     expected = by_seed(TorchEngine(policy, max_sequences=4, version=3), REQUESTS, SAMPLING)
     assert_same(by_seed(engine, REQUESTS, SAMPLING), expected)
 
@@ -288,12 +280,12 @@ def test_a_host_in_this_process_ends_its_thread(folders: dict[str, Path]) -> Non
 def test_nothing_is_left_behind(folders: dict[str, Path]) -> None:
     engine = build_processes(folders["tied"])
     assert isinstance(engine, WorkerEngine)
-    engine.update_weights(changed(load_policy(str(folders["tied"])), 1))
+    engine.update_weights(change_weights(load_policy(str(folders["tied"])), 1))
     publisher = engine._publisher
     assert isinstance(publisher, WeightFolder)
     folder = publisher._folder
     assert folder is not None
-    engine.update_weights(changed(load_policy(str(folders["tied"])), 2))
+    engine.update_weights(change_weights(load_policy(str(folders["tied"])), 2))
     assert sorted(path.name for path in folder.iterdir()) == ["000002.safetensors", "in-use"]
     engine.close()
     assert not folder.exists()

@@ -104,13 +104,7 @@ def open_rl_system(
     mixture = tasks.build_mixture(stage.tasks, context.seed, context.left_out)
     progress.show_activity("loading the model")
     policy = executor.open_policy(source, longest=stage.longest_sequence, learns=True, generates=True)
-    algorithm = algorithms.build(
-        stage.algorithm,
-        stage.value,
-        max_new_tokens=stage.rollout.max_new_tokens,
-        correct_kl=stage.corrects_kl,
-        foreign_samples=stage.has_foreign_samples,
-    )
+    algorithm = algorithms.build_for_stage(stage)
     value_network = _open_value_network(stage, context, scorers[VALUE]) if stage.value else None
     seed = derive_seed(context.seed, context.name, "adapter")
     trainer = executor.build_policy_trainer(stage, policy, algorithm, seed=seed, value_network=value_network)

@@ -40,9 +40,11 @@ class RolloutQueue:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="rollouts") if ahead else None
         probes = self._staleness > 0 or system.stage.has_foreign_samples or system.context.executor.generates_elsewhere
         self._probe = WeightProbe(system) if probes else None
-        self._keep(system.trainer.export_weights())
+        if self._staleness:
+            system.history.add(cursor.rollout, system.trainer.export_weights())
         if self._probe:
-            self._probe.check(self._learnt)
+            self._probe.expect(cursor.rollout)
+            self._probe.check(cursor.rollout)
         self._begin()
 
     def take(self, watch: Stopwatch) -> Rollout:
@@ -61,7 +63,9 @@ class RolloutQueue:
         """Let the trainer's weights write what comes next: a rollout has been learnt from."""
         self._learnt += 1
         update = self._system.trainer.export_weights()
-        self._keep(update)
+        self._system.history.add(self._learnt, update)
+        if self._probe:
+            self._probe.expect(self._learnt)
         if self._staleness == 0:
             self._give(self._learnt, update)
         self._begin()
@@ -88,12 +92,6 @@ class RolloutQueue:
         rollout = generate_rollout(self._system, self._next, finished)
         self._next = self._next.advance(rollout, [])
         return rollout
-
-    def _keep(self, update: WeightUpdate) -> None:
-        """Keep the trainer's weights, and what an engine should say with them."""
-        self._system.history.add(self._learnt, update)
-        if self._probe:
-            self._probe.expect(self._learnt)
 
     def _load(self, rollouts: int) -> None:
         if rollouts != self._loaded:

@@ -168,7 +168,7 @@ class VLLMEngine:
             Fault: vLLM's server ended, or the file system refuses.
         """
         check_update(update, self._parameters)
-        published = update if isinstance(update.source, FileSource) else self._weights.publish(update)
+        published = self._weights.publish(update)
         assert isinstance(published.source, FileSource)
         self.server.send(
             {
